@@ -1,0 +1,110 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNotFound says that the thing named does not exist, or not for this principal.
+var ErrNotFound = errors.New("not found")
+
+// InvalidError is bad input: which field, which rule, and a sentence for the person who sent it.
+type InvalidError struct {
+	// Field is the path of the field as the caller wrote it, for example "topic" or "fields[2].value".
+	Field string
+	// Rule is a stable code, for example "too_long" or "unknown_variable".
+	Rule string
+	// Message completes the sentence "<field> …", for example "has 11 characters; at most 10 are allowed".
+	Message string
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("%s %s (%s)", e.Field, e.Message, e.Rule) }
+
+// RefusalCode is a stable code for a request that is well formed but not allowed as things stand.
+type RefusalCode string
+
+// The refusals. The first four carry the original's texts.
+const (
+	RefusedAlreadySent      RefusalCode = "already_sent"
+	RefusedAlreadyScheduled RefusalCode = "already_scheduled"
+	RefusedEmptyAudience    RefusalCode = "empty_audience"
+	RefusedNoPermit         RefusalCode = "no_permit"
+	RefusedTooManyRequests  RefusalCode = "too_many_requests"
+	RefusedProductOffShelf  RefusalCode = "product_off_shelf"
+	RefusedWrongState       RefusalCode = "wrong_state"
+	RefusedUnknownVariable  RefusalCode = "unknown_variable"
+	RefusedAppPaused        RefusalCode = "app_paused"
+	RefusedInUse            RefusalCode = "in_use"
+)
+
+// Refusal is a request that is refused as things stand. A refused request changes nothing.
+type Refusal struct {
+	Code   RefusalCode
+	TaskID int64
+	// State is the state that the task has, where the code is about it.
+	State TaskState
+	// Detail adds what the text cannot know, in English; may be empty.
+	Detail string
+}
+
+// ZH is the text for marketing, the original's where it had one.
+func (r *Refusal) ZH() string {
+	switch r.Code {
+	case RefusedAlreadySent:
+		return fmt.Sprintf("此任务已发送id=%d", r.TaskID)
+	case RefusedAlreadyScheduled:
+		return fmt.Sprintf("此任务已排期id=%d", r.TaskID)
+	case RefusedEmptyAudience:
+		return "还没有上传用户ID"
+	case RefusedNoPermit:
+		return "没有formid"
+	case RefusedTooManyRequests:
+		return "操作过于频繁,请稍后再试!"
+	case RefusedProductOffShelf:
+		return "商品已下架"
+	case RefusedWrongState:
+		return "任务当前状态不允许此操作"
+	case RefusedUnknownVariable:
+		return "上传的名单缺少模板使用的列"
+	case RefusedAppPaused:
+		return "小程序已暂停推送"
+	case RefusedInUse:
+		return "正在被使用,不能删除"
+	}
+	return string(r.Code)
+}
+
+// EN is the text in English.
+func (r *Refusal) EN() string {
+	text := ""
+	switch r.Code {
+	case RefusedAlreadySent:
+		text = fmt.Sprintf("task %d has been sent already", r.TaskID)
+	case RefusedAlreadyScheduled:
+		text = fmt.Sprintf("task %d is scheduled already", r.TaskID)
+	case RefusedEmptyAudience:
+		text = "no user ids have been uploaded yet"
+	case RefusedNoPermit:
+		text = "nobody in the audience can be reached: no usable permit"
+	case RefusedTooManyRequests:
+		text = "too many requests, try again in a moment"
+	case RefusedProductOffShelf:
+		text = "the product is not on the shelf"
+	case RefusedWrongState:
+		text = fmt.Sprintf("task %d is %s, which does not allow this", r.TaskID, r.State)
+	case RefusedUnknownVariable:
+		text = "the uploaded list lacks a column that the template uses"
+	case RefusedAppPaused:
+		text = "the app is paused"
+	case RefusedInUse:
+		text = "it is in use"
+	default:
+		text = string(r.Code)
+	}
+	if r.Detail != "" {
+		text += ": " + r.Detail
+	}
+	return text
+}
+
+func (r *Refusal) Error() string { return r.EN() }

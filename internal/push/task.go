@@ -1,0 +1,254 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// App is one mini-program. Its secret is not part of it.
+type App struct {
+	ID        int32      `json:"-"`
+	Key       string     `json:"app"`
+	AppID     string     `json:"appid"`
+	BaseURL   string     `json:"base_url"`
+	PausedAt  *time.Time `json:"paused_at"`
+	PausedBy  *string    `json:"paused_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+}
+
+// Product is what a task advertises.
+type Product struct {
+	App       string    `json:"app"`
+	Code      string    `json:"code"`
+	Title     string    `json:"title"`
+	Price     Price     `json:"price"`
+	OnShelf   bool      `json:"on_shelf"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// The limits of a product.
+const (
+	MaxProductCode  = 64
+	MaxProductTitle = 64
+)
+
+// Validate checks every field and returns all that is wrong, joined.
+func (p *Product) Validate() error {
+	errs := []error{RequireText("code", p.Code, MaxProductCode), RequireText("title", p.Title, MaxProductTitle)}
+	if !p.Price.Valid() {
+		errs = append(errs, &InvalidError{Field: "price", Rule: "not_a_price", Message: "must be from 0.00 to 99999999.99"})
+	}
+	return errors.Join(errs...)
+}
+
+// AudienceKind says whom a task goes to.
+type AudienceKind string
+
+// The two audiences of the original: 指定用户发送 and 全部可推送用户发送.
+const (
+	AudienceList AudienceKind = "list"
+	AudienceAll  AudienceKind = "all"
+)
+
+// TaskSpec is what a person decides about a task; all of it may be changed while the task is a draft.
+type TaskSpec struct {
+	App         string       `json:"app"`
+	TemplateID  string       `json:"template_id"`
+	Topic       string       `json:"topic"`
+	Caption     string       `json:"caption"`
+	Tips        string       `json:"tips"`
+	ProductCode string       `json:"product_code"`
+	Audience    AudienceKind `json:"audience"`
+	// RatePerSecond is the task's own limit; 0 is the app's.
+	RatePerSecond int `json:"rate_per_second"`
+	// Misfire says what to do with a task whose time passed while nothing was up: "late" runs it, "skip" makes it missed.
+	Misfire string `json:"misfire"`
+	// NotAfter: a task that has not started by then is missed. Nil is no end.
+	NotAfter *time.Time `json:"not_after"`
+	Priority string     `json:"priority"`
+	// OnUnknown says what to do with recipients whose outcome is unknown: "leave" or "resend".
+	OnUnknown string `json:"on_unknown"`
+	// OnPriceChange: "pause" or "accept" a price that changed between scheduling and start.
+	OnPriceChange      string     `json:"on_price_change"`
+	WaitForPermitUntil *time.Time `json:"wait_for_permit_until"`
+}
+
+// Normalize fills in what may be left out.
+func (s *TaskSpec) Normalize() {
+	s.Audience = orDefault(s.Audience, AudienceList)
+	s.Misfire = orDefault(s.Misfire, "late")
+	s.Priority = orDefault(s.Priority, "normal")
+	s.OnUnknown = orDefault(s.OnUnknown, "leave")
+	s.OnPriceChange = orDefault(s.OnPriceChange, "pause")
+}
+
+func orDefault[T ~string](v, def T) T {
+	if v == "" {
+		return def
+	}
+	return v
+}
+
+// Validate checks what can be checked without the template and the product, after Normalize. All that is wrong, joined.
+func (s *TaskSpec) Validate() error {
+	errs := []error{
+		RequireText("template_id", s.TemplateID, MaxTemplateID),
+		CheckText("topic", s.Topic, MaxTopic), CheckText("caption", s.Caption, MaxCaption), CheckText("tips", s.Tips, MaxTips),
+		oneOf("audience", string(s.Audience), "list", "all"), oneOf("misfire", s.Misfire, "late", "skip"),
+		oneOf("priority", s.Priority, "urgent", "normal", "bulk"), oneOf("on_unknown", s.OnUnknown, "leave", "resend"),
+		oneOf("on_price_change", s.OnPriceChange, "pause", "accept"),
+	}
+	if s.RatePerSecond < 0 {
+		errs = append(errs, &InvalidError{Field: "rate_per_second", Rule: "negative", Message: "must be 0 (the app's) or more"})
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf(field, value string, allowed ...string) error {
+	for _, a := range allowed {
+		if a == value {
+			return nil
+		}
+	}
+	return &InvalidError{Field: field, Rule: "unknown_value", Message: fmt.Sprintf("must be one of %q", allowed)}
+}
+
+// ValidateFor checks the texts and the product against what the template uses: what it names must be there.
+func (s *TaskSpec) ValidateFor(c Compiled) error {
+	var errs []error
+	for _, f := range []struct{ name, value string }{{"topic", s.Topic}, {"caption", s.Caption}, {"tips", s.Tips}} {
+		if c.Uses(f.name) && f.value == "" {
+			errs = append(errs, &InvalidError{Field: f.name, Rule: "required", Message: "must not be empty: the template uses it"})
+		}
+	}
+	if c.Uses("product.") && s.ProductCode == "" {
+		errs = append(errs, &InvalidError{Field: "product_code", Rule: "required", Message: "must not be empty: the template uses the product"})
+	}
+	return errors.Join(errs...)
+}
+
+// TaskProduct is the product as the task took it: at creation, on request (更新), and last when it was sent or scheduled.
+type TaskProduct struct {
+	Code    string    `json:"code"`
+	Title   string    `json:"title"`
+	Price   Price     `json:"price"`
+	OnShelf bool      `json:"on_shelf"`
+	TakenAt time.Time `json:"taken_at"`
+}
+
+// Task is a task as the API shows it.
+type Task struct {
+	ID    int64 `json:"id"`
+	AppID int32 `json:"-"`
+	TaskSpec
+	State TaskState `json:"state"`
+	// Causes is why it is paused; empty otherwise.
+	Causes []Cause `json:"cause"`
+	// Note says in words why it is paused or missed, and what to do.
+	Note         string       `json:"note"`
+	TemplateName string       `json:"template_name"`
+	Channel      Channel      `json:"channel"`
+	Product      *TaskProduct `json:"product"`
+	// AudienceID is the version of the list in force; 0 while there is none.
+	AudienceID int64      `json:"-"`
+	StartAt    *time.Time `json:"start_at"`
+	StartedAt  *time.Time `json:"started_at"`
+	EndedAt    *time.Time `json:"ended_at"`
+	CreatedBy  string     `json:"created_by"`
+	SentBy     *string    `json:"sent_by"`
+	CreatedAt  time.Time  `json:"created_at"`
+	UpdatedAt  time.Time  `json:"updated_at"`
+	Counts     Counts     `json:"counts"`
+	Reasons    []Count    `json:"reasons"`
+}
+
+// Counts are a task's recipients by state. They add up to Total.
+type Counts struct {
+	Total   int `json:"total"`
+	Pending int `json:"pending"`
+	Waiting int `json:"waiting"`
+	Sending int `json:"sending"`
+	Sent    int `json:"sent"`
+	Failed  int `json:"failed"`
+	Skipped int `json:"skipped"`
+	Unknown int `json:"unknown"`
+}
+
+// Open counts the recipients whose outcome is still to come.
+func (c Counts) Open() int { return c.Pending + c.Waiting + c.Sending }
+
+// Summary is the original's line: 总发送数量=…,发送成功数量=…,发送失败数量=….
+func (c Counts) Summary() string {
+	return fmt.Sprintf("总发送数量=%d,发送成功数量=%d,发送失败数量=%d", c.Total, c.Sent, c.Total-c.Sent)
+}
+
+// Count is how many recipients ended for a reason.
+type Count struct {
+	Code  string `json:"code"`
+	Count int    `json:"count"`
+	ZH    string `json:"zh"`
+	EN    string `json:"en"`
+}
+
+// Reach says how many of an audience can be reached as things stand. All but ExpiresBeforeSend add up to Total.
+type Reach struct {
+	AsOf              time.Time `json:"as_of"`
+	Total             int       `json:"total"`
+	Reachable         int       `json:"reachable"`
+	NoPermit          int       `json:"no_permit"`
+	NoUser            int       `json:"no_user"`
+	NoOpenID          int       `json:"no_openid"`
+	DuplicateOpenID   int       `json:"duplicate_openid"`
+	Suppressed        int       `json:"suppressed"`
+	Capped            int       `json:"capped"`
+	ExpiresBeforeSend int       `json:"expires_before_send"`
+}
+
+// Recipient is one user of one task as the API shows it.
+type Recipient struct {
+	Seq          int32          `json:"seq"`
+	UserID       string         `json:"user_id"`
+	OpenID       *string        `json:"openid"`
+	State        RecipientState `json:"state"`
+	Attempt      int16          `json:"attempt"`
+	Ambiguous    bool           `json:"ambiguous"`
+	Inferred     bool           `json:"inferred"`
+	FormID       *string        `json:"form_id"`
+	Reason       Reason         `json:"reason"`
+	PlatformCode *int32         `json:"platform_code"`
+	RID          *string        `json:"rid"`
+	Note         *string        `json:"note"`
+	MsgID        *int64         `json:"msgid,string"`
+	SentAt       *time.Time     `json:"sent_at"`
+	UpdatedAt    *time.Time     `json:"updated_at"`
+	// Vars are the further columns of the upload, in the order of Audience.Columns.
+	Vars []string `json:"-"`
+}
+
+// Audience is a version of a task's list.
+type Audience struct {
+	ID        int64     `json:"id"`
+	TaskID    int64     `json:"task_id"`
+	State     string    `json:"state"`
+	Filename  string    `json:"filename"`
+	Columns   []string  `json:"columns"`
+	Total     int       `json:"total"`
+	Accepted  int       `json:"accepted"`
+	Duplicate int       `json:"duplicate"`
+	Rejected  int       `json:"rejected"`
+	CreatedBy string    `json:"created_by"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// MaxChunkSize bounds the chunk size; larger arrays cost more per recipient than they save.
+const MaxChunkSize = 1000
+
+// ChunkCount says how many chunks of size hold n recipients.
+func ChunkCount(n, size int) int { return (n + size - 1) / size }
+
+// ChunkRange is the half-open range [lo, hi) of sequence numbers of chunk no, counted from 0, of n recipients in chunks of size.
+func ChunkRange(no, n, size int) (lo, hi int) { return no * size, min((no+1)*size, n) }

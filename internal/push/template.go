@@ -1,0 +1,137 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Channel is a way of sending: what a permit is, and which call of the platform carries the message.
+type Channel string
+
+// The channels.
+const (
+	ChannelFormID    Channel = "form_id"
+	ChannelSubscribe Channel = "subscribe"
+)
+
+// Template is a template of the platform as minipush fills it.
+type Template struct {
+	App        string    `json:"app"`
+	TemplateID string    `json:"template_id"`
+	Channel    Channel   `json:"channel"`
+	Name       string    `json:"name"`
+	Page       string    `json:"page"`
+	Fields     []Field   `json:"fields"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+// Field is one field of a template. Value is an [Expr].
+type Field struct {
+	Key   string `json:"key"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+	Color string `json:"color,omitempty"`
+}
+
+// The limits of a template. A page longer than MaxPage is refused by the platform.
+const (
+	MaxTemplateID   = 64
+	MaxTemplateName = 64
+	MaxFields       = 20
+	MaxExpr         = 512
+	MaxPage         = 1024
+)
+
+// Validate checks every field and returns all that is wrong, joined.
+func (t *Template) Validate() error {
+	var errs []error
+	errs = append(errs, RequireText("template_id", t.TemplateID, MaxTemplateID), RequireText("name", t.Name, MaxTemplateName),
+		CheckText("page", t.Page, MaxPage))
+	if t.Channel != ChannelFormID && t.Channel != ChannelSubscribe {
+		errs = append(errs, &InvalidError{Field: "channel", Rule: "unknown_channel", Message: `must be "form_id" or "subscribe"`})
+	}
+	if len(t.Fields) == 0 || len(t.Fields) > MaxFields {
+		errs = append(errs, &InvalidError{Field: "fields", Rule: "field_count", Message: fmt.Sprintf("must have 1 to %d entries", MaxFields)})
+	}
+	key, color := regexp.MustCompile(`^[a-z_]+[0-9]+$`), regexp.MustCompile(`^(#[0-9A-Fa-f]{6})?$`)
+	var keys []string
+	for i, f := range t.Fields {
+		at := fmt.Sprintf("fields[%d].", i)
+		if !key.MatchString(f.Key) {
+			errs = append(errs, &InvalidError{Field: at + "key", Rule: "bad_key", Message: `must be a kind and a number, for example "keyword1"`})
+		}
+		if slices.Contains(keys, f.Key) {
+			errs = append(errs, &InvalidError{Field: at + "key", Rule: "duplicate_key", Message: fmt.Sprintf("%q stands twice", f.Key)})
+		}
+		keys = append(keys, f.Key)
+		if !color.MatchString(f.Color) {
+			errs = append(errs, &InvalidError{Field: at + "color", Rule: "bad_color", Message: `must be empty or of the form "#EE0000"`})
+		}
+		errs = append(errs, CheckText(at+"label", f.Label, MaxTemplateName), RequireText(at+"value", f.Value, MaxExpr))
+	}
+	_, err := t.Compile()
+	return errors.Join(append(errs, err)...)
+}
+
+// Compiled is a template whose expressions have been read.
+type Compiled struct {
+	Page   Expr
+	Fields []CompiledField
+}
+
+// CompiledField is one field of a compiled template.
+type CompiledField struct {
+	Key, Color string
+	Value      Expr
+}
+
+// Compile reads the expressions of page and fields.
+func (t *Template) Compile() (Compiled, error) {
+	page, err := ParseExpr("page", t.Page)
+	errs := []error{err}
+	c := Compiled{Page: page, Fields: make([]CompiledField, 0, len(t.Fields))}
+	for i, f := range t.Fields {
+		value, err := ParseExpr(fmt.Sprintf("fields[%d].value", i), f.Value)
+		errs = append(errs, err)
+		c.Fields = append(c.Fields, CompiledField{Key: f.Key, Color: f.Color, Value: value})
+	}
+	return c, errors.Join(errs...)
+}
+
+// Uses says whether page or a field names something that starts with prefix.
+func (c Compiled) Uses(prefix string) bool {
+	return c.Page.Uses(prefix) || slices.ContainsFunc(c.Fields, func(f CompiledField) bool { return f.Value.Uses(prefix) })
+}
+
+// Columns lists the columns of the upload that are needed, each once, in the order in which they are first named.
+func (c Compiled) Columns() []string {
+	columns := c.Page.Columns()
+	for _, f := range c.Fields {
+		columns = append(columns, f.Value.Columns()...)
+	}
+	var once []string
+	for _, name := range columns {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
+}
+
+// Bind resolves what is the same for every recipient of t.
+func (c Compiled) Bind(t *Task) Compiled {
+	names := map[string]string{"topic": t.Topic, "caption": t.Caption, "tips": t.Tips, "task.id": strconv.FormatInt(t.ID, 10)}
+	if p := t.Product; p != nil {
+		names["product.code"], names["product.title"], names["product.price"] = p.Code, p.Title, p.Price.String()
+	}
+	bound := Compiled{Page: c.Page.Bind(names), Fields: make([]CompiledField, len(c.Fields))}
+	for i, f := range c.Fields {
+		bound.Fields[i] = CompiledField{Key: f.Key, Color: f.Color, Value: f.Value.Bind(names)}
+	}
+	return bound
+}
