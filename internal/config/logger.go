@@ -1,0 +1,20 @@
+package config
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/lmittmann/tint"
+)
+
+// NewLogger makes the logger of the daemon. With format auto it writes coloured text where w is a terminal and one JSON
+// object a line otherwise. cfg must be valid.
+func NewLogger(cfg Log, w io.Writer, isTerminal bool) *slog.Logger {
+	var level slog.Level
+	// Validate knows the level; without it an unknown one is info, the zero value.
+	_ = level.UnmarshalText([]byte(cfg.Level))
+	if cfg.Format == "json" || (cfg.Format != "tint" && !isTerminal) {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	}
+	return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: "01-02 15:04:05.000", NoColor: !isTerminal}))
+}
