@@ -21,6 +21,7 @@ CREATE TABLE form_id (
     CONSTRAINT form_id_form CHECK (form_id <> '' AND length(form_id) <= 128)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX form_id_user_idx ON form_id (app_id, user_id, expires_at);
+CREATE INDEX form_id_expires_idx ON form_id (expires_at);
 COMMENT ON TABLE form_id IS
     'Permits of the form_id channel: each formId may carry one message to the user who submitted it, within seven days. Claimed earliest expiry first.';
 COMMENT ON COLUMN form_id.state IS

@@ -72,7 +72,7 @@ COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 
 CREATE TABLE audience (
     id         bigint      GENERATED ALWAYS AS IDENTITY,
-    task_id    bigint      NOT NULL,
+    task_id    bigint,
     state      text        NOT NULL DEFAULT 'loading',
     filename   text        NOT NULL DEFAULT '',
     columns    text[]      NOT NULL DEFAULT '{}',
@@ -84,8 +84,9 @@ CREATE TABLE audience (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT audience_pkey PRIMARY KEY (id),
-    CONSTRAINT audience_task_fkey FOREIGN KEY (task_id) REFERENCES task (id) ON DELETE CASCADE,
+    CONSTRAINT audience_task_fkey FOREIGN KEY (task_id) REFERENCES task (id),
     CONSTRAINT audience_state_known CHECK (state IN ('loading', 'ready', 'dropped')),
+    CONSTRAINT audience_has_task CHECK (task_id IS NOT NULL OR state = 'dropped'),
     CONSTRAINT audience_counts_add_up CHECK (total = accepted + duplicate + rejected)
 );
 CREATE INDEX audience_task_idx ON audience (task_id);
@@ -212,6 +213,14 @@ COMMENT ON COLUMN chunk.generation IS 'Counts the jobs inserted for this chunk; 
 COMMENT ON COLUMN chunk.lease IS 'Counts the runs of this chunk; each transaction of a run first updates this row under its own lease, or rolls back (invariant 6).';
 COMMENT ON COLUMN chunk.reasons IS 'Recipients by reason: {"<reason>": count}.';
 
+-- +goose StatementBegin
+CREATE FUNCTION add_reasons(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(jsonb_object_agg(key, n), '{}')
+      FROM (SELECT key, sum(value::int) AS n FROM (SELECT * FROM jsonb_each_text(a) UNION ALL SELECT * FROM jsonb_each_text(b)) e GROUP BY key) s
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION add_reasons(jsonb, jsonb) IS 'Adds counts by reason.';
+
 CREATE VIEW task_recipient AS
 SELECT t.id AS task_id, r.seq, r.user_id, r.openid, s.name AS state, e.code AS reason, r.attempt, r.ambiguous, r.inferred,
        r.permit_id, r.platform_code, r.rid, r.note, r.msgid, r.sent_at, r.updated_at
@@ -224,4 +233,5 @@ COMMENT ON VIEW task_recipient IS 'The recipients of each task with their states
 -- +goose Down
 DROP VIEW task_recipient;
 ALTER TABLE task DROP CONSTRAINT task_audience_fkey;
+DROP FUNCTION add_reasons(jsonb, jsonb);
 DROP TABLE chunk, recipient, reason, recipient_state, audience_reject, audience, task;

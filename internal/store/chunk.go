@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
+)
+
+// PlanChunks cuts a task's list into chunks of size and marks the task planned. The caller holds the task's lock.
+func (s *Store) PlanChunks(ctx context.Context, taskID, audienceID int64, recipients, size int) error {
+	count := push.ChunkCount(recipients, size)
+	if _, err := s.db(ctx).Exec(ctx, `
+		INSERT INTO chunk (task_id, no, lo, hi, pending)
+		SELECT $1, g, g * $3, least((g + 1) * $3, $2), least((g + 1) * $3, $2) - g * $3 FROM generate_series(0, $4 - 1) g`,
+		taskID, recipients, size, count); err != nil {
+		return wrap(err, "plan chunks of task %d", taskID)
+	}
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET audience_id = $2, chunk_size = $3, chunk_count = $4, planned_at = clock_timestamp(), updated_at = now() WHERE id = $1`,
+		taskID, audienceID, size, count)
+	return wrap(err, "plan task %d", taskID)
+}
+
+// PlanState is what the start job needs to know of a task.
+type PlanState struct {
+	State      push.TaskState
+	Planned    bool
+	AppID      int32
+	Kind       push.AudienceKind
+	AudienceID int64
+	Recipients int
+	Cursor     string
+	Product    *push.TaskProduct
+	OnPrice    string
+	Scheduled  bool
+	CreatedBy  string
+}
+
+// LockPlan locks a task against other transitions and reads what planning needs.
+func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
+	var p PlanState
+	var code, title *string
+	var price *int64
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
+		       coalesce(t.fill_cursor, ''), t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
+		       t.start_at IS NOT NULL, t.created_by
+		  FROM task t LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy)
+	if code != nil {
+		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
+	}
+	return p, wrap(err, "lock plan of task %d", id)
+}
+
+// SaveFill notes how far the filling of audience "all" has come: the version, its rows so far, and the last user looked at.
+func (s *Store) SaveFill(ctx context.Context, taskID, audienceID int64, rows int, cursor string) error {
+	if _, err := s.db(ctx).Exec(ctx, `
+		UPDATE audience SET total = $2, accepted = $2, updated_at = now() WHERE id = $1`, audienceID, rows); err != nil {
+		return wrap(err, "save fill of task %d", taskID)
+	}
+	_, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = $2, fill_cursor = $3 WHERE id = $1`, taskID, audienceID, cursor)
+	return wrap(err, "save fill of task %d", taskID)
+}
+
+// FinishFill marks the version filled.
+func (s *Store) FinishFill(ctx context.Context, audienceID int64) error {
+	_, err := s.db(ctx).Exec(ctx, `UPDATE audience SET state = 'ready', updated_at = now() WHERE id = $1`, audienceID)
+	return wrap(err, "finish fill")
+}
+
+// QueuedChunk is a chunk for which a job is to be inserted, with the generation that the job carries.
+type QueuedChunk struct {
+	No         int32
+	Generation int32
+}
+
+// QueueChunks moves at most n idle chunks of a task that is sending to queued, the lowest numbers first.
+func (s *Store) QueueChunks(ctx context.Context, taskID int64, n int) ([]QueuedChunk, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
+		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
+		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
+		        ORDER BY no LIMIT $2 FOR UPDATE SKIP LOCKED))
+		   AND EXISTS (SELECT FROM task t WHERE t.id = $1 AND t.state = 'sending')
+		RETURNING c.no, c.generation`, taskID, n)
+	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
+	return queued, wrap(err, "queue chunks of task %d", taskID)
+}
+
+// Run is one run of a chunk under its lease.
+type Run struct {
+	TaskID     int64
+	No         int32
+	Lease      int32
+	Lo, Hi     int32
+	AudienceID int64
+	AppID      int32
+	// Pending is how many rows are open, Recovered how many of them a dead run had left in sending: those are ambiguous now.
+	Pending   int
+	Recovered int
+}
+
+// TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
+// do: the chunk is not queued with this generation. Rows that a dead run left in sending become pending and ambiguous, with
+// their permits, in the same transaction (invariants 5 and 6).
+func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int32, node int64) (run Run, ok bool, err error) {
+	run = Run{TaskID: taskID, No: no}
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		var left int
+		rows, _ := s.db(ctx).Query(ctx, `
+			UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
+			  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
+			RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.pending + c.sending, c.sending`, taskID, no, generation, node)
+		n := 0
+		_, err := pgx.ForEachRow(rows, []any{&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Pending, &left}, func() error { n++; return nil })
+		if err != nil || n == 0 {
+			return err
+		}
+		ok, run.Recovered = true, left
+		if left == 0 {
+			return nil
+		}
+		return s.recover(ctx, run)
+	})
+	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+}
+
+func (s *Store) recover(ctx context.Context, run Run) error {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
+		 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
+	if err != nil {
+		return err
+	}
+	_, err = s.db(ctx).Exec(ctx, `
+		UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
+	return err
+}
+
+// EndRun gives a chunk up: done if nothing in it is open, else idle until notBefore (zero: at once). held is false if the lease is lost.
+func (s *Store) EndRun(ctx context.Context, run Run, notBefore time.Time) (held, done bool, err error) {
+	var wait *time.Time
+	if !notBefore.IsZero() {
+		wait = &notBefore
+	}
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk SET state = CASE WHEN pending + waiting + sending = 0 THEN 'done' ELSE 'idle' END, node_id = NULL,
+		       not_before = $4, updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running' RETURNING state = 'done'`, run.TaskID, run.No, run.Lease, wait)
+	ended, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	if err != nil || len(ended) == 0 {
+		return false, false, wrap(err, "end run of chunk %d/%d", run.TaskID, run.No)
+	}
+	return true, ended[0], nil
+}
+
+// ChunkKey names a chunk.
+type ChunkKey struct {
+	TaskID int64
+	No     int32
+}
+
+// RunningOn lists the chunks that node owns, taken longer than age ago.
+func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([]ChunkKey, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT task_id, no FROM chunk WHERE state = 'running' AND node_id = $1 AND updated_at < clock_timestamp() - $2::interval`, node, age)
+	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ChunkKey])
+	return keys, wrap(err, "list chunks of node %d", node)
+}
+
+// FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
+// can write nothing more.
+func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE chunk SET state = 'idle', node_id = NULL, not_before = NULL, lease = lease + 1, updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3`, key.TaskID, key.No, node)
+	return tag.RowsAffected() == 1, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
+}
+
+// FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or
+// discarded by hand, or ended by a run that did nothing. What is unfinished is said by this table, not by the job table.
+func (s *Store) FreeLostJobs(ctx context.Context, age time.Duration) (int, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE chunk c SET state = 'idle', updated_at = clock_timestamp()
+		 WHERE c.state = 'queued' AND c.queued_at < clock_timestamp() - $1::interval
+		   AND c.task_id IN (SELECT id FROM task WHERE state IN ('sending', 'paused', 'canceled'))
+		   AND NOT EXISTS (SELECT FROM river.river_job j
+		        WHERE j.kind = 'send_chunk' AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		          AND j.args @> jsonb_build_object('task_id', c.task_id, 'chunk', c.no, 'generation', c.generation))`, age)
+	return int(tag.RowsAffected()), wrap(err, "free chunks without a job")
+}

@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
+)
+
+// ErrLeaseLost says that the run is over: another one has taken the chunk, or may. Nothing of the transaction was kept.
+var ErrLeaseLost = errors.New("the lease of the chunk is lost")
+
+// ErrClosed says that the task is not sending, or its app is paused: nothing was claimed.
+var ErrClosed = errors.New("the task is not sending")
+
+// Claimed is a recipient that was written ahead: it is in sending, with its permit and its attempt, committed.
+type Claimed struct {
+	Seq       int32
+	UserID    string
+	OpenID    string
+	FormID    string
+	PermitID  int64
+	ExpiresAt time.Time
+	// Vars is the JSON array of the upload's further columns; nil where there are none.
+	Vars []byte
+	// Attempt counts from 1; Tries are the permits that were found dead before.
+	Attempt, Tries int16
+	// Ambiguous: an earlier attempt with this same permit may have got through (invariant 5).
+	Ambiguous bool
+}
+
+// Claim is what one claim transaction did to a range of a chunk.
+type Claim struct {
+	Sending []Claimed
+	// Ended counts the rows that were settled without a call.
+	Ended int
+	// Contended says that a permit was held by a rival for the moment: the row stays pending, for it is not without a permit.
+	Contended bool
+}
+
+// Claim takes the pending, due rows of [lo, hi) in run's chunk, at most 1,000 of them: each with an openid and a permit becomes
+// sending; those without become skipped; all in one transaction that first updates the chunk's row under the lease.
+// margin is how long before its expiry a formId is no longer claimed. The result is committed before it is returned (invariant 2).
+func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (Claim, error) {
+	var c Claim
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.fenceOpen(ctx, run); err != nil {
+			return err
+		}
+		misses, err := s.claimFresh(ctx, run, lo, hi, margin, &c)
+		if err != nil || len(misses) == 0 {
+			return err
+		}
+		return s.endMisses(ctx, run, lo, hi, margin, misses, &c)
+	})
+	if err != nil {
+		return Claim{}, wrap(err, "claim chunk %d/%d", run.TaskID, run.No)
+	}
+	return c, nil
+}
+
+// fenceOpen is the first statement of a claim: it updates the chunk's row under the lease, while the task is sending, and takes
+// the shared side of the lock against moves of openids.
+func (s *Store) fenceOpen(ctx context.Context, run Run) error {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE chunk c SET updated_at = clock_timestamp() FROM task t JOIN app a ON a.id = t.app_id
+		 WHERE c.task_id = $1 AND c.no = $2 AND c.lease = $3 AND c.state = 'running'
+		   AND t.id = c.task_id AND t.state = 'sending' AND a.paused_at IS NULL
+		RETURNING pg_advisory_xact_lock_shared($4, t.app_id)`, run.TaskID, run.No, run.Lease, lockMoves)
+	if err != nil || tag.RowsAffected() == 1 {
+		return err
+	}
+	held, err := s.holds(ctx, run)
+	if err != nil || held {
+		return errors.Join(err, ErrClosed)
+	}
+	return ErrLeaseLost
+}
+
+func (s *Store) holds(ctx context.Context, run Run) (held bool, err error) {
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM chunk WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running')`, run.TaskID, run.No, run.Lease).Scan(&held)
+	return held, err
+}
+
+// miss is a row that could not be written ahead, and what stood against it.
+type miss struct {
+	seq    int32
+	userID string
+	tries  int16
+	reason push.Reason
+}
+
+// claimFresh claims rows that hold no permit. Each look-up is a probe of an index under LIMIT, each update goes by ctid, so
+// that no statistics can turn the plan into one that reads the table. A row whose openid belonged to another user before is
+// held against what that user got in this task.
+func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, c *Claim) ([]miss, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		WITH p AS MATERIALIZED (
+		    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, u.user_id IS NOT NULL AS known, u.openid,
+		           d.there IS NOT NULL AS twice, f.id, f.form_id, f.expires_at, f.fid
+		      FROM recipient r
+		      LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $5 AND u.user_id = r.user_id LIMIT 1) u ON true
+		      LEFT JOIN LATERAL (
+		           SELECT true AS there FROM openid_move m
+		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous FROM recipient o WHERE o.user_id = m.user_id AND o.audience_id = $1 LIMIT 1) o
+		            WHERE u.moved AND m.app_id = $5 AND m.openid = u.openid AND o.openid = u.openid
+		              AND (o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true
+		      LEFT JOIN LATERAL (
+		           SELECT f.id, f.form_id, f.expires_at, f.ctid AS fid FROM form_id f
+		            WHERE f.app_id = $5 AND f.user_id = r.user_id AND f.expires_at > clock_timestamp() + $6::interval AND f.state = 0
+		              AND u.openid IS NOT NULL AND d.there IS NULL
+		            ORDER BY f.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
+		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
+		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),
+		permit AS (UPDATE form_id f SET state = 1, audience_id = $1, seq = p.seq, lease = $4 FROM p WHERE f.ctid = p.fid),
+		ahead AS (
+		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL
+		      FROM p WHERE x.ctid = p.rid AND p.id IS NOT NULL RETURNING 1),
+		counted AS (
+		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed
+		      FROM (SELECT count(*) AS claimed FROM ahead) n WHERE task_id = $7 AND no = $8 AND n.claimed > 0)
+		SELECT seq, user_id, vars, attempt + 1, permit_tries, known, coalesce(openid, ''), twice, coalesce(id, 0), coalesce(form_id, ''),
+		       coalesce(expires_at, 'epoch') FROM p ORDER BY seq`,
+		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No)
+	var misses []miss
+	var row Claimed
+	var known, twice bool
+	_, err := pgx.ForEachRow(rows, []any{&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice,
+		&row.PermitID, &row.FormID, &row.ExpiresAt}, func() error {
+		switch {
+		case row.PermitID != 0:
+			c.Sending = append(c.Sending, row)
+		case !known:
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoUser})
+		case row.OpenID == "":
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoOpenID})
+		case twice:
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.DuplicateOpenID})
+		default:
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoPermit})
+		}
+		row.Vars = nil
+		return nil
+	})
+	return misses, err
+}
+
+// endMisses settles rows that cannot be sent. One that seemed to have no permit is looked at again, without SKIP LOCKED: a
+// permit that a rival holds for a moment is not "no permit" (invariant 3). One whose earlier permits were dead failed: a call was made.
+func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin time.Duration, misses []miss, c *Claim) error {
+	held, err := s.usable(ctx, run.AppID, misses, margin)
+	if err != nil {
+		return err
+	}
+	states, reasons := make([]int16, hi-lo), make([]int16, hi-lo)
+	counts := outcomeCounts{reasons: map[push.Reason]int{}}
+	for _, m := range misses {
+		state, reason := push.Skipped, m.reason
+		if m.reason == push.NoPermit && held[m.userID] {
+			c.Contended = true
+			continue
+		}
+		if m.tries > 0 && m.reason == push.NoPermit {
+			state, reason = push.Failed, push.PermitDead
+		}
+		states[m.seq-lo], reasons[m.seq-lo] = int16(state), int16(reason)
+		counts.add(push.Pending, state, reason)
+		c.Ended++
+	}
+	if c.Ended == 0 {
+		return nil
+	}
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE recipient x SET state = ($4::smallint[])[x.seq - $2 + 1], reason = ($5::smallint[])[x.seq - $2 + 1], lease = $6,
+		       retry_at = NULL, updated_at = clock_timestamp()
+		 WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 0 AND ($4::smallint[])[x.seq - $2 + 1] <> 0`,
+		run.AudienceID, lo, hi, states, reasons, run.Lease)
+	if err != nil {
+		return err
+	}
+	if int(tag.RowsAffected()) != c.Ended {
+		return fmt.Errorf("%d rows to end, %d found: %w", c.Ended, tag.RowsAffected(), ErrLeaseLost)
+	}
+	_, err = s.count(ctx, run, counts)
+	return err
+}
+
+// usable says which of the users without a claim have a permit after all.
+func (s *Store) usable(ctx context.Context, appID int32, misses []miss, margin time.Duration) (map[string]bool, error) {
+	var users []string
+	for _, m := range misses {
+		if m.reason == push.NoPermit {
+			users = append(users, m.userID)
+		}
+	}
+	held := map[string]bool{}
+	if len(users) == 0 {
+		return held, nil
+	}
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT n.user_id FROM unnest($2::text[]) AS n(user_id)
+		  JOIN LATERAL (SELECT true FROM form_id f WHERE f.app_id = $1 AND f.user_id = n.user_id
+		       AND f.expires_at > clock_timestamp() + $3::interval AND f.state = 0 LIMIT 1) f ON true`, appID, users, margin)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, u := range found {
+		held[u] = true
+	}
+	return held, err
+}
+
+// HasPermit says which of the users have a usable permit now.
+func (s *Store) HasPermit(ctx context.Context, appID int32, users []string, margin time.Duration) (map[string]bool, error) {
+	misses := make([]miss, len(users))
+	for i, u := range users {
+		misses[i] = miss{userID: u, reason: push.NoPermit}
+	}
+	held, err := s.usable(ctx, appID, misses, margin)
+	return held, wrap(err, "look for permits")
+}
+
+// ClaimAmbiguous takes at most limit pending, due rows of run's chunk that hold a permit from an attempt whose outcome is not
+// known: each goes to sending again with that same permit. Those whose permit has come within margin of its expiry can no longer
+// be decided and become unknown (invariant 5).
+func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
+	var c Claim
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.fenceOpen(ctx, run); err != nil {
+			return err
+		}
+		rows, _ := s.db(ctx).Query(ctx, `
+			WITH p AS MATERIALIZED (
+			    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, r.openid, r.permit_id, f.form_id, f.expires_at,
+			           coalesce(f.expires_at > clock_timestamp() + $6::interval, false) AS alive
+			      FROM recipient r
+			      LEFT JOIN LATERAL (SELECT f.form_id, f.expires_at FROM form_id f WHERE f.id = r.permit_id LIMIT 1) f ON true
+			     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND r.ambiguous
+			       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp()) ORDER BY r.seq LIMIT $5),
+			ahead AS (
+			    UPDATE recipient x SET state = CASE WHEN p.alive THEN 1 ELSE 5 END, reason = CASE WHEN p.alive THEN NULL ELSE 14 END,
+			           attempt = x.attempt + CASE WHEN p.alive THEN 1 ELSE 0 END, lease = $4, retry_at = NULL, updated_at = clock_timestamp()
+			      FROM p WHERE x.ctid = p.rid)
+			SELECT seq, user_id, vars, attempt + 1, permit_tries, openid, coalesce(permit_id, 0), coalesce(form_id, ''),
+			       coalesce(expires_at, 'epoch'), alive FROM p ORDER BY seq`,
+			run.AudienceID, run.Lo, run.Hi, run.Lease, limit, margin)
+		row := Claimed{Ambiguous: true}
+		var alive bool
+		counts := outcomeCounts{reasons: map[push.Reason]int{}}
+		_, err := pgx.ForEachRow(rows, []any{&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.OpenID, &row.PermitID,
+			&row.FormID, &row.ExpiresAt, &alive}, func() error {
+			if alive {
+				c.Sending = append(c.Sending, row)
+				counts.add(push.Pending, push.Sending, push.NoReason)
+			} else {
+				c.Ended++
+				counts.add(push.Pending, push.Unknown, push.Unsure)
+			}
+			row.Vars = nil
+			return nil
+		})
+		if err != nil || len(c.Sending)+c.Ended == 0 {
+			return err
+		}
+		_, err = s.count(ctx, run, counts)
+		return err
+	})
+	if err != nil {
+		return Claim{}, wrap(err, "claim ambiguous rows of chunk %d/%d", run.TaskID, run.No)
+	}
+	return c, nil
+}
+
+// PendingRange says where the rows of run's chunk that are still pending lie, [lo, hi), and how long it is until the first of
+// them is due; n is how many there are.
+func (s *Store) PendingRange(ctx context.Context, run Run) (lo, hi int32, n int, due time.Duration, err error) {
+	var seconds float64
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT coalesce(min(seq), 0), coalesce(max(seq) + 1, 0), count(*),
+		       coalesce(extract(epoch FROM min(coalesce(retry_at, clock_timestamp())) - clock_timestamp()), 0)::float8
+		  FROM recipient WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 0`, run.AudienceID, run.Lo, run.Hi).
+		Scan(&lo, &hi, &n, &seconds)
+	return lo, hi, n, time.Duration(seconds * float64(time.Second)), wrap(err, "pending rows of chunk %d/%d", run.TaskID, run.No)
+}

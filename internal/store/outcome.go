@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"minipush/internal/push"
+)
+
+// PermitFate is what an outcome does to the permit that the attempt used.
+type PermitFate int8
+
+// The fates of a permit.
+const (
+	// PermitKept stays reserved for the recipient: the outcome is not certain.
+	PermitKept PermitFate = iota
+	// PermitSpent was used: the platform said so, or sent.
+	PermitSpent
+	// PermitDied is of no use to anybody: the platform said so.
+	PermitDied
+	// PermitFreed goes back to its owner: it is certain that nothing was sent with it.
+	PermitFreed
+)
+
+// Outcome is what became of one recipient in sending.
+type Outcome struct {
+	Seq      int32
+	PermitID int64
+	// State is what the recipient becomes: Sent, Failed, Unknown, or Pending for another attempt.
+	State     push.RecipientState
+	Reason    push.Reason
+	Permit    PermitFate
+	Code      int32
+	Inferred  bool
+	Ambiguous bool
+	MsgID     int64
+	RID, Note string
+	// AnsweredAt is when the answer came; RetryAt, for Pending, when the row is due again (zero: at once).
+	AnsweredAt time.Time
+	RetryAt    time.Time
+}
+
+// Bits of the flags array of RecordOutcomes.
+const (
+	flagInferred = 1 << iota
+	flagAmbiguous
+	flagKeepPermit
+	flagPermitTried
+	flagSent
+)
+
+// RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
+// chunk's row, with its counters, under the lease (invariants 2, 6 and 8). ErrLeaseLost means that nothing was written.
+// All seqs lie in run's chunk, each once. It returns how many rows of the chunk are then pending.
+func (s *Store) RecordOutcomes(ctx context.Context, run Run, outcomes []Outcome) (pending int, err error) {
+	b := packOutcomes(outcomes)
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		if pending, err = s.count(ctx, run, b.counts); err != nil {
+			return err
+		}
+		tag, err := s.db(ctx).Exec(ctx, `
+			UPDATE recipient x SET state = ($5::smallint[])[x.seq - $2 + 1], reason = nullif(($6::smallint[])[x.seq - $2 + 1], 0),
+			       platform_code = nullif(($7::int[])[x.seq - $2 + 1], 0),
+			       inferred = (($8::smallint[])[x.seq - $2 + 1] & 1) <> 0,
+			       ambiguous = (($8::smallint[])[x.seq - $2 + 1] & 2) <> 0,
+			       permit_id = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 4) <> 0 THEN x.permit_id END,
+			       permit_tries = x.permit_tries + ((($8::smallint[])[x.seq - $2 + 1] & 8) >> 3)::smallint,
+			       updated_at = $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms',
+			       sent_at = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 16) <> 0 THEN $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms' END,
+			       retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN $9::timestamptz + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
+			       msgid = nullif(($12::bigint[])[x.seq - $2 + 1], 0),
+			       rid = $13::jsonb -> x.seq::text ->> 'rid', note = $13::jsonb -> x.seq::text ->> 'note'
+			 WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 1 AND x.lease = $4
+			   AND ($5::smallint[])[x.seq - $2 + 1] >= 0`,
+			run.AudienceID, b.lo, b.hi, run.Lease, b.states, b.reasons, b.codes, b.flags, b.base, b.answered, b.retry, b.msgids, b.texts)
+		if err != nil {
+			return err
+		}
+		if int(tag.RowsAffected()) != len(outcomes) {
+			return fmt.Errorf("%d outcomes, %d rows in sending: %w", len(outcomes), tag.RowsAffected(), ErrLeaseLost)
+		}
+		return s.endPermits(ctx, b)
+	})
+	return pending, wrap(err, "record outcomes of chunk %d/%d", run.TaskID, run.No)
+}
+
+func (s *Store) endPermits(ctx context.Context, b packed) error {
+	for _, fate := range []struct {
+		ids   []int64
+		state push.PermitState
+	}{{b.spent, push.PermitUsed}, {b.died, push.PermitInvalid}, {b.freed, push.PermitAvailable}} {
+		if len(fate.ids) == 0 {
+			continue
+		}
+		if _, err := s.db(ctx).Exec(ctx, `UPDATE form_id SET state = $2 WHERE id = ANY ($1) AND state = 1`, fate.ids, fate.state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packed is a batch of outcomes as dense arrays over [lo, hi). They hold no NULL: an array with one is read in O(n) an element.
+type packed struct {
+	lo, hi                 int32
+	base                   time.Time
+	states, reasons, flags []int16
+	codes, answered, retry []int32
+	msgids                 []int64
+	texts                  []byte
+	spent, died, freed     []int64
+	counts                 outcomeCounts
+}
+
+func packOutcomes(outcomes []Outcome) packed {
+	b := packed{lo: outcomes[0].Seq, hi: outcomes[0].Seq + 1, base: outcomes[0].AnsweredAt, counts: outcomeCounts{reasons: map[push.Reason]int{}}}
+	for _, o := range outcomes {
+		b.lo, b.hi = min(b.lo, o.Seq), max(b.hi, o.Seq+1)
+		if o.AnsweredAt.Before(b.base) {
+			b.base = o.AnsweredAt
+		}
+	}
+	n := b.hi - b.lo
+	b.states, b.reasons, b.flags = make([]int16, n), make([]int16, n), make([]int16, n)
+	b.codes, b.answered, b.retry, b.msgids = make([]int32, n), make([]int32, n), make([]int32, n), make([]int64, n)
+	for i := range b.states {
+		b.states[i] = -1
+	}
+	texts := map[string]map[string]string{}
+	for _, o := range outcomes {
+		i := o.Seq - b.lo
+		b.states[i], b.reasons[i], b.codes[i], b.msgids[i] = int16(o.State), int16(o.Reason), o.Code, o.MsgID
+		b.flags[i] = o.flags()
+		b.answered[i] = int32(o.AnsweredAt.Sub(b.base).Milliseconds())
+		if !o.RetryAt.IsZero() {
+			b.retry[i] = max(1, int32(o.RetryAt.Sub(b.base).Milliseconds()))
+		}
+		if o.RID != "" || o.Note != "" {
+			texts[fmt.Sprint(o.Seq)] = map[string]string{"rid": o.RID, "note": o.Note}
+		}
+		switch o.Permit {
+		case PermitSpent:
+			b.spent = append(b.spent, o.PermitID)
+		case PermitDied:
+			b.died = append(b.died, o.PermitID)
+		case PermitFreed:
+			b.freed = append(b.freed, o.PermitID)
+		case PermitKept:
+		}
+		b.counts.add(push.Sending, o.State, o.Reason)
+	}
+	b.texts, _ = json.Marshal(texts) // a map of strings always marshals
+	return b
+}
+
+func (o Outcome) flags() int16 {
+	var f int16
+	if o.Inferred {
+		f |= flagInferred
+	}
+	if o.Ambiguous {
+		f |= flagAmbiguous
+	}
+	if o.Permit == PermitKept || o.State != push.Pending && o.Permit != PermitFreed {
+		f |= flagKeepPermit
+	}
+	if o.Permit == PermitDied {
+		f |= flagPermitTried
+	}
+	if o.State == push.Sent {
+		f |= flagSent
+	}
+	return f
+}
+
+// outcomeCounts are changes to a chunk's counters.
+type outcomeCounts struct {
+	delta   [7]int
+	reasons map[push.Reason]int
+}
+
+func (c *outcomeCounts) add(from, to push.RecipientState, reason push.Reason) {
+	c.delta[from]--
+	c.delta[to]++
+	if reason != push.NoReason {
+		c.reasons[reason]++
+	}
+}
+
+// count adds to the counters of run's chunk under its lease; it is the fence of an outcome.
+func (s *Store) count(ctx context.Context, run Run, c outcomeCounts) (pending int, err error) {
+	reasons := make(map[string]int, len(c.reasons))
+	for r, n := range c.reasons {
+		reasons[fmt.Sprint(int16(r))] = n
+	}
+	delta, _ := json.Marshal(reasons) // a map of numbers always marshals
+	err = s.db(ctx).QueryRow(ctx, `
+		UPDATE chunk SET pending = pending + $4, sending = sending + $5, sent = sent + $6, failed = failed + $7, skipped = skipped + $8,
+		       unknown = unknown + $9, waiting = waiting + $10, updated_at = clock_timestamp(),
+		       reasons = CASE WHEN $11::jsonb = '{}' THEN reasons ELSE add_reasons(reasons, $11) END
+		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running' RETURNING pending`,
+		run.TaskID, run.No, run.Lease, c.delta[push.Pending], c.delta[push.Sending], c.delta[push.Sent], c.delta[push.Failed],
+		c.delta[push.Skipped], c.delta[push.Unknown], c.delta[push.Waiting], delta).Scan(&pending)
+	if isNoRows(err) {
+		return 0, ErrLeaseLost
+	}
+	return pending, err
+}
+
+// SendingRows counts how many of the seqs are still in sending under run's lease: after a commit whose answer was lost, none
+// means that it took place.
+func (s *Store) SendingRows(ctx context.Context, run Run, seqs []int32) (n int, held bool, err error) {
+	if held, err = s.holds(ctx, run); err != nil || !held {
+		return 0, held, wrap(err, "read back chunk %d/%d", run.TaskID, run.No)
+	}
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT count(*) FROM recipient WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1 AND lease = $4 AND seq = ANY ($5)`,
+		run.AudienceID, run.Lo, run.Hi, run.Lease, seqs).Scan(&n)
+	return n, true, wrap(err, "read back chunk %d/%d", run.TaskID, run.No)
+}

@@ -1,0 +1,136 @@
+// Package store holds every SQL statement of minipush, one file per noun. Rows come back as types of package push.
+//
+// A method joins the transaction that its context carries, or runs on the pool: [Store.InTx] puts one there. So a caller
+// composes methods, and a job insert of the queue, into one transaction without a second set of signatures.
+//
+// Statements on the send path (claim.go, outcome.go, chunk.go) are written so that their plan does not depend on statistics:
+// ranges of the primary key with dense arrays, never a join with unnest or a CTE. No index of recipient or form_id names a
+// column that they change, so their updates are HOT.
+//
+// pgx.ErrNoRows never leaves the package: what is not there is push.ErrNotFound.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"minipush/internal/push"
+)
+
+// Config says which database to use.
+type Config struct {
+	// URL is a Postgres connection string. Required.
+	URL string
+	// MaxConns bounds the pool; 0 is 20.
+	MaxConns int32
+	// Now is the clock for times that people see; nil is time.Now. Times that decide something are the database's.
+	Now func() time.Time
+}
+
+// Store is the database. All methods may be called concurrently.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// DBTX is what a pool and a transaction have in common.
+type DBTX interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
+}
+
+// Open connects and pings. The caller closes.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read database url: %w", redact(err))
+	}
+	pc.MaxConns = cfg.MaxConns
+	if pc.MaxConns == 0 {
+		pc.MaxConns = 20
+	}
+	pc.MaxConnLifetime = 30 * time.Minute
+	pc.ConnConfig.RuntimeParams["application_name"] = "minipush"
+	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", redact(err))
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach database: %w", redact(err))
+	}
+	return New(pool), nil
+}
+
+// New makes a Store of a pool that the caller keeps and closes.
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// redact keeps a parse error from carrying the connection string, which may hold a password.
+func redact(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("it is not a valid Postgres connection string")
+	}
+	return err
+}
+
+// Pool returns the pool, for the queue and for tests.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Close closes the pool.
+func (s *Store) Close() { s.pool.Close() }
+
+type txKey struct{}
+
+// InTx runs fn in a transaction, which fn's context carries. If ctx carries one already, fn joins it.
+// The transaction is rolled back if fn returns an error.
+func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	if Tx(ctx) != nil {
+		return fn(ctx)
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return fn(context.WithValue(ctx, txKey{}, tx))
+	})
+}
+
+// Tx returns the transaction that ctx carries, or nil.
+func Tx(ctx context.Context) pgx.Tx {
+	tx, _ := ctx.Value(txKey{}).(pgx.Tx)
+	return tx
+}
+
+func (s *Store) db(ctx context.Context) DBTX {
+	if tx := Tx(ctx); tx != nil {
+		return tx
+	}
+	return s.pool
+}
+
+// wrap names what was done, and turns "no rows" into push.ErrNotFound. A nil error stays nil.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	what := fmt.Sprintf(format, args...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%s: %w", what, push.ErrNotFound)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// violates says whether err is the violation of the constraint named.
+func violates(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.ConstraintName == constraint
+}
+
+func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
+)
+
+// Each transition is one UPDATE that names the states it may start from, and says whether it was the one that moved the task.
+
+// LockTask locks the row of a task against every other transition until the transaction ends, and returns its state.
+func (s *Store) LockTask(ctx context.Context, id int64) (push.TaskState, error) {
+	var state push.TaskState
+	err := s.db(ctx).QueryRow(ctx, `SELECT state FROM task WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state)
+	return state, wrap(err, "lock task %d", id)
+}
+
+// FreezeTask writes the template and the product into the task as they are at send or schedule.
+func (s *Store) FreezeTask(ctx context.Context, id int64, t push.Template, by string) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET channel = $2, template_name = $3, template_page = $4, template_fields = $5, sent_by = $6, updated_at = now()
+		 WHERE id = $1`, id, t.Channel, t.Name, t.Page, t.Fields, by)
+	return wrap(err, "freeze task %d", id)
+}
+
+// FrozenTemplate reads the template of a task as it was frozen.
+func (s *Store) FrozenTemplate(ctx context.Context, id int64) (push.Template, error) {
+	var t push.Template
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT a.key, t.template_id, t.channel, t.template_name, t.template_page, t.template_fields
+		  FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.template_fields IS NOT NULL`, id).
+		Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields)
+	return t, wrap(err, "frozen template of task %d", id)
+}
+
+// SubmitTask moves a task that has not begun to sending (at nil) or scheduled, and returns the version of its start job.
+// moved is false if the task is in none of the states from: the compare-and-set of invariant 1.
+func (s *Store) SubmitTask(ctx context.Context, id int64, from []push.TaskState, at *time.Time) (version int32, moved bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE task SET state = CASE WHEN $3::timestamptz IS NULL THEN 'sending' ELSE 'scheduled' END, start_at = $3,
+		       started_at = CASE WHEN $3::timestamptz IS NULL THEN clock_timestamp() END,
+		       start_version = start_version + 1, note = '', updated_at = now()
+		 WHERE id = $1 AND state = ANY ($2) RETURNING start_version`, id, from, at)
+	versions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil || len(versions) == 0 {
+		return 0, false, wrap(err, "submit task %d", id)
+	}
+	return versions[0], true, nil
+}
+
+// UnscheduleTask makes a scheduled task a draft again.
+func (s *Store) UnscheduleTask(ctx context.Context, id int64) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'draft', start_at = NULL, start_version = start_version + 1, channel = NULL, template_name = NULL,
+		       template_page = NULL, template_fields = NULL, sent_by = NULL, updated_at = now()
+		 WHERE id = $1 AND state = 'scheduled'`, id)
+	return tag.RowsAffected() == 1, wrap(err, "unschedule task %d", id)
+}
+
+// DueTask is a scheduled task whose time has come.
+type DueTask struct {
+	ID      int64
+	Version int32
+	// Late is how long its time has passed.
+	Late time.Duration
+	// Overdue says that not_after has passed as well.
+	Overdue bool
+	Misfire string
+}
+
+// LockDueTasks locks scheduled tasks whose time has come, those that no other daemon holds, the earliest first.
+func (s *Store) LockDueTasks(ctx context.Context, limit int) ([]DueTask, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT id, start_version, extract(epoch FROM clock_timestamp() - start_at)::float8, coalesce(not_after <= clock_timestamp(), false), misfire
+		  FROM task WHERE state = 'scheduled' AND start_at <= clock_timestamp()
+		 ORDER BY start_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`, limit)
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (DueTask, error) {
+		var d DueTask
+		var late float64
+		err := row.Scan(&d.ID, &d.Version, &late, &d.Overdue, &d.Misfire)
+		d.Late = time.Duration(late * float64(time.Second))
+		return d, err
+	})
+	return due, wrap(err, "lock due tasks")
+}
+
+// NextDue says how long it is until the next scheduled task's time; false if none is scheduled.
+func (s *Store) NextDue(ctx context.Context) (time.Duration, bool, error) {
+	var seconds *float64
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT extract(epoch FROM min(start_at) - clock_timestamp())::float8 FROM task WHERE state = 'scheduled'`).Scan(&seconds)
+	if err != nil || seconds == nil {
+		return 0, false, wrap(err, "next due task")
+	}
+	return time.Duration(*seconds * float64(time.Second)), true, nil
+}
+
+// BeginTask moves a scheduled task of that version whose time has come to sending.
+func (s *Store) BeginTask(ctx context.Context, id int64, version int32) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'sending', started_at = clock_timestamp(), updated_at = now()
+		 WHERE id = $1 AND state = 'scheduled' AND start_version = $2 AND start_at <= clock_timestamp()`, id, version)
+	return tag.RowsAffected() == 1, wrap(err, "begin task %d", id)
+}
+
+// MissTask moves a scheduled task to missed.
+func (s *Store) MissTask(ctx context.Context, id int64, note string) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'missed', start_version = start_version + 1, note = $2, updated_at = now()
+		 WHERE id = $1 AND state = 'scheduled'`, id, note)
+	return tag.RowsAffected() == 1, wrap(err, "miss task %d", id)
+}
+
+// PauseTask adds a cause to a task that is sending or paused. It is false if the task is in neither state.
+func (s *Store) PauseTask(ctx context.Context, id int64, cause push.Cause, note string) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'paused', causes = CASE WHEN $2 = ANY (causes) THEN causes ELSE causes || $2 END,
+		       note = CASE WHEN $3 = '' THEN note ELSE $3 END, updated_at = now()
+		 WHERE id = $1 AND state IN ('sending', 'paused')`, id, string(cause), note)
+	return tag.RowsAffected() == 1, wrap(err, "pause task %d", id)
+}
+
+// ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty.
+func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (resumed bool, err error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET causes = rest.causes, state = CASE WHEN cardinality(rest.causes) = 0 THEN 'sending' ELSE 'paused' END,
+		       note = CASE WHEN cardinality(rest.causes) = 0 THEN '' ELSE note END, updated_at = now()
+		  FROM (SELECT ARRAY(SELECT unnest(causes) FROM task WHERE id = $1 EXCEPT SELECT unnest($2::text[])) AS causes) rest
+		 WHERE id = $1 AND state = 'paused'`, id, causes)
+	return tag.RowsAffected() == 1, wrap(err, "resume task %d", id)
+}
+
+// CancelTask ends a task for good. Its open recipients are settled by [Store.CancelChunk].
+func (s *Store) CancelTask(ctx context.Context, id int64) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'canceled', causes = '{}', ended_at = clock_timestamp(), start_version = start_version + 1, updated_at = now()
+		 WHERE id = $1 AND state IN ('scheduled', 'sending', 'paused')`, id)
+	return tag.RowsAffected() == 1, wrap(err, "cancel task %d", id)
+}
+
+// SettleTask moves a planned task with no open recipient to done. The caller holds its lock ([Store.LockTask]), taken before
+// the chunks are looked at: two last chunks that end together would each see the other one open.
+func (s *Store) SettleTask(ctx context.Context, id int64) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'done', causes = '{}', ended_at = clock_timestamp(), updated_at = now()
+		 WHERE id = $1 AND state IN ('sending', 'paused') AND planned_at IS NOT NULL
+		   AND NOT EXISTS (SELECT FROM chunk WHERE task_id = $1 AND state <> 'done')`, id)
+	return tag.RowsAffected() == 1, wrap(err, "settle task %d", id)
+}
+
+// TaskStates reads the state of several tasks and whether their app is paused, for the gate of a daemon.
+func (s *Store) TaskStates(ctx context.Context, ids []int64) (map[int64]bool, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT t.id, t.state = 'sending' AND a.paused_at IS NULL FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = ANY ($1)`, ids)
+	open := make(map[int64]bool, len(ids))
+	var id int64
+	var may bool
+	_, err := pgx.ForEachRow(rows, []any{&id, &may}, func() error { open[id] = may; return nil })
+	return open, wrap(err, "states of tasks")
+}

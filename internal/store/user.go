@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
+)
+
+// UpsertUsers records who has which openid. The newest report wins: an openid that another user of the app holds is taken
+// from them, and the move is kept, so that the claim can tell that the person had the message already (invariant 7).
+// Both slices are parallel; an empty openid means that the user is known and has none. A user id must stand in them once.
+//
+// The moves run under the exclusive side of the lock whose shared side every claim takes ([Store.LockMoves]): no claim
+// straddles a move.
+func (s *Store) UpsertUsers(ctx context.Context, appID int32, userIDs, openIDs []string) error {
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		var moves bool
+		err := s.db(ctx).QueryRow(ctx, `
+			SELECT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+			  CROSS JOIN LATERAL (SELECT u.user_id FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
+			 WHERE n.openid <> '' AND u.user_id <> n.user_id)`, appID, userIDs, openIDs).Scan(&moves)
+		if err != nil {
+			return err
+		}
+		if moves {
+			if err := s.moveOpenIDs(ctx, appID, userIDs, openIDs); err != nil {
+				return err
+			}
+		}
+		_, err = s.db(ctx).Exec(ctx, `
+			INSERT INTO app_user AS u (app_id, user_id, openid, moved)
+			SELECT $1, n.user_id, nullif(n.openid, ''), $4 AND EXISTS (SELECT FROM openid_move m WHERE m.app_id = $1 AND m.openid = n.openid)
+			  FROM unnest($2::text[], $3::text[]) AS n(user_id, openid) ORDER BY n.user_id
+			ON CONFLICT (app_id, user_id) DO UPDATE SET openid = excluded.openid, moved = excluded.moved, updated_at = now()
+			 WHERE u.openid IS DISTINCT FROM excluded.openid`, appID, userIDs, openIDs, moves)
+		return err
+	})
+	return wrap(err, "upsert users")
+}
+
+func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs []string) error {
+	if _, err := s.db(ctx).Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockMoves, appID); err != nil {
+		return err
+	}
+	_, err := s.db(ctx).Exec(ctx, `
+		WITH taken AS (
+		    UPDATE app_user u SET openid = NULL, moved = false, updated_at = now()
+		      FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+		     WHERE u.app_id = $1 AND u.openid = n.openid AND n.openid <> '' AND u.user_id <> n.user_id
+		    RETURNING u.user_id, n.openid)
+		INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM taken`, appID, userIDs, openIDs)
+	return err
+}
+
+// lockMoves is the first key of the advisory lock between claims (shared) and moves of openids (exclusive); the app is the second.
+const lockMoves = 0x6d70_0001
+
+// User finds a user of an app.
+func (s *Store) User(ctx context.Context, appID int32, userID string) (push.User, error) {
+	var u push.User
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT a.key, u.user_id, u.openid, u.created_at, u.updated_at
+		  FROM app_user u JOIN app a ON a.id = u.app_id WHERE u.app_id = $1 AND u.user_id = $2`, appID, userID).
+		Scan(&u.App, &u.UserID, &u.OpenID, &u.CreatedAt, &u.UpdatedAt)
+	return u, wrap(err, "user")
+}
+
+// Users lists users by id, after the one given.
+func (s *Store) Users(ctx context.Context, appID int32, after string, limit int) ([]push.User, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT a.key, u.user_id, u.openid, u.created_at, u.updated_at
+		  FROM app_user u JOIN app a ON a.id = u.app_id
+		 WHERE u.app_id = $1 AND u.user_id > $2 ORDER BY u.user_id LIMIT $3`, appID, after, limit)
+	users, err := pgx.CollectRows(rows, pgx.RowToStructByPos[push.User])
+	return users, wrap(err, "list users")
+}
