@@ -1,0 +1,98 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	opTemplateSend = "template_send"
+	opStableToken  = "stable_token"
+)
+
+// Result is the end of one attempt to send one message. What follows from it is decided by the caller, from Class and
+// Ambiguous.
+type Result struct {
+	Class Class // never zero
+	// Code is the platform's errcode; 0 where it gave none (then Err is set) and for a message that was sent.
+	Code  int
+	Msg   string // the platform's text without its variable tail
+	RID   string // the request id in that tail; the platform's support asks for it
+	MsgID int64  // of the message, above 2^53; 0 where the platform names none, as on the form_id channel
+
+	// Ambiguous: the message may or may not have been delivered.
+	Ambiguous bool
+	// NotSent: no request was written, so the message was certainly not delivered.
+	NotSent bool
+
+	// Err is nil for ClassOK only. It is an *APIError where Code is set. Its text holds no token, openid or formId.
+	Err error
+	// Latency is that of the last HTTP call, 0 where there was none.
+	Latency time.Duration
+}
+
+// SendTemplate sends one template message and waits for the platform's answer. A token that the platform refuses is
+// invalidated once and the attempt made once more: a token error means that the message was certainly not sent. If the
+// fresh token is refused too, the result is of class ClassConfig.
+//
+// A ctx that ends while the request is on its way makes the call ambiguous: give it the life of the process, not of the
+// job. Config.Timeout bounds the call in any case.
+func (c *Client) SendTemplate(ctx context.Context, m TemplateMessage) Result {
+	token, err := c.tokens.Token(ctx)
+	if err != nil {
+		return tokenFailure(err)
+	}
+	res := c.sendOnce(ctx, token, m)
+	if res.Class != ClassToken {
+		return res
+	}
+	if err := c.tokens.Invalidate(ctx, token); err != nil {
+		return tokenFailure(fmt.Errorf("invalidate token: %w", err))
+	}
+	if token, err = c.tokens.Token(ctx); err != nil {
+		return tokenFailure(err)
+	}
+	if res = c.sendOnce(ctx, token, m); res.Class == ClassToken {
+		res.Class = ClassConfig
+	}
+	return res
+}
+
+// tokenFailure is the result where no usable token could be had. A request made before, if any, was refused for its
+// token, so nothing was sent.
+func tokenFailure(err error) Result {
+	res := Result{Class: ClassRetry, NotSent: true, Err: fmt.Errorf("get token: %w", err)}
+	if apiErr, ok := errors.AsType[*APIError](err); ok {
+		res.Class = Classify(ChannelToken, apiErr.Code)
+		res.Code, res.Msg, res.RID = apiErr.Code, apiErr.Msg, apiErr.RID
+	}
+	return res
+}
+
+func (c *Client) sendOnce(ctx context.Context, token string, m TemplateMessage) Result {
+	x := c.begin()
+	defer x.leave()
+	x.request = AppendTemplateBody(x.request, m)
+	latency, err := c.roundTrip(ctx, c.sendRequest(token), x)
+	if err != nil {
+		started := x.started.Load()
+		err = callError(opTemplateSend, err, token, c.secret, m.ToUser, m.FormID)
+		return Result{Class: ClassRetry, Ambiguous: started, NotSent: !started, Err: err, Latency: latency}
+	}
+	r, err := decodeReply(x.reply)
+	if err != nil {
+		return Result{Class: ClassRetry, Ambiguous: true, Err: callError(opTemplateSend, err), Latency: latency}
+	}
+	if r.code == 0 {
+		return Result{Class: ClassOK, Msg: "ok", MsgID: r.msgID, Latency: latency}
+	}
+	msg, rid := splitMsg(redacted(r.msg, token, c.secret, m.ToUser, m.FormID))
+	return Result{
+		Class: Classify(ChannelFormID, r.code), Code: r.code, Msg: msg, RID: rid, MsgID: r.msgID,
+		Ambiguous: r.code == codeSystemError,
+		Err:       &APIError{Op: opTemplateSend, Code: r.code, Msg: msg, RID: rid},
+		Latency:   latency,
+	}
+}
