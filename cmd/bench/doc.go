@@ -1,0 +1,23 @@
+// Command bench measures minipush against what it could be at best and against what it replaces.
+//
+// The yardstick. On the same machine, in one run, with the same client, the same bodies and the same number of calls in
+// flight:
+//
+//	(0) a bare loop of the client against a handler that answers a constant: what HTTP costs
+//	(a) the same loop against the simulator: what is left once the far end does its work; (a)/(0) says whether the
+//	    simulator is a fair yardstick
+//	(b) the original's algorithm: all formIds in a map, slices of 100 on 32 threads, three statements a recipient
+//	(c) one River job per recipient: unique insert, claim, outcome in JobCompleteTx
+//	(d) minipush, as a real serve process, from the send request to the end of the task
+//
+// The machine's mood changes from minute to minute, so only neighbours compare: the variants take turns, pair after
+// pair, the order turned round every other pair, and ratios are medians over pairs. Where the machine's mood has no say
+// (statements, buffer hits, WAL bytes, tuples read, HOT share) the figures are exact, and are the ones to watch.
+//
+// Everything is as durable as in production: fsync, synchronous_commit and full_page_writes are on, and the settings are
+// printed. Each pair has a fresh database in one fresh private Postgres, and each variant a fresh simulator process. A
+// user has three formIds, stored in random order, so that a claim has a choice to make and a duplicate could be seen:
+// after each run the far end's own count must be one message per recipient.
+//
+// Postgres roles tell minipush's statements from the bench's own: serve connects as minipush, the bench as the superuser.
+package main

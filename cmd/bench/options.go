@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	recipients, perUser, inFlight int
+	perJobRecipients              int
+	pairs                         int
+	only                          []string
+	regimes                       bool
+	regimeRecipients              int
+	rows                          int // of an import
+	asJSON, verbose               bool
+	timeout                       time.Duration
+}
+
+// check refuses what cannot be measured.
+func (o options) check() error {
+	switch {
+	case o.recipients < 1 || o.perUser < 1 || o.inFlight < 1 || o.perJobRecipients < 1 || o.regimeRecipients < 1 || o.pairs < 0:
+		return fmt.Errorf("counts must be positive")
+	case o.perUser > 1<<8:
+		return fmt.Errorf("--per-user is at most %d", 1<<8)
+	}
+	for _, name := range o.only {
+		if !slices.Contains(variants(), variant(name)) {
+			return fmt.Errorf("--only knows 0, a, b, c and d, not %q", name)
+		}
+	}
+	return nil
+}
+
+// chosen says whether a variant takes part.
+func (o options) chosen(v variant) bool {
+	return len(o.only) == 0 || slices.Contains(o.only, string(v))
+}
+
+func (o options) load() workload { return workload{Recipients: o.recipients, PerUser: o.perUser} }
+
+// perJobLoad is that of (c), which is too slow for all recipients.
+func (o options) perJobLoad() workload {
+	return workload{Recipients: min(o.recipients, o.perJobRecipients), PerUser: o.perUser}
+}
+
+// String says what is measured, for the head of the report.
+func (o options) String() string {
+	if o.rows > 0 {
+		return fmt.Sprintf("import of %d CSV rows, one in %d a repetition, through the API of serve", o.rows, repeatEvery)
+	}
+	text := fmt.Sprintf("%d recipients, %d formIds each in random order, %d calls in flight, default chunk size; (c) with %d recipients",
+		o.recipients, o.perUser, o.inFlight, o.perJobLoad().Recipients)
+	if len(o.only) > 0 {
+		text += "; only " + strings.Join(o.only, ", ")
+	}
+	if o.regimes {
+		text += fmt.Sprintf("; exact figures with %d recipients", o.regimeRecipients)
+	}
+	return text
+}
