@@ -138,8 +138,8 @@ func (d *daemon) describe(ctx context.Context) error {
 		Color string `json:"color"`
 	}
 	body, err := json.Marshal(map[string]any{
-		"name": "活动加入成功提醒", "channel": "form_id",
-		"page": "pages/goods/detail/detail?backToHome=1&&goodsId={{product.code}}",
+		"name": templateName, "channel": "form_id",
+		"page": pagePath + "?backToHome=1&&goodsId={{product.code}}",
 		"fields": []field{
 			{"keyword1", "活动主题", "{{topic}}", color}, {"keyword2", "活动说明", "{{caption}}", color},
 			{"keyword3", "商品标题", "{{product.title}}", color}, {"keyword4", "商品金额", "{{product.price}}海贝", color},

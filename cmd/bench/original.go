@@ -173,7 +173,7 @@ func loadOriginal(ctx context.Context, pool *pgxpool.Pool, w workload) error {
 			return fmt.Errorf("make the original's tables: %w", err)
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO original.t_push_task
-			VALUES ($1, $2, '活动加入成功提醒', $3, $4, $5, 1, 1989, $6, 250, now())`, originalTask, templateID, topic, caption, tips, title)
+			VALUES ($1, $2, $3, $4, $5, $6, 1, 1989, $7, 250, now())`, originalTask, templateID, templateName, topic, caption, tips, title)
 		if err != nil {
 			return fmt.Errorf("insert the original's task: %w", err)
 		}

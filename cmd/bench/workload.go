@@ -10,18 +10,20 @@ import (
 
 // The one task that every variant sends: the original's own.
 const (
-	appID      = "wx00000000000bench"
-	appSecret  = "secret-of-the-bench-0123456789ab"
-	appKey     = "bench"
-	templateID = "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0"
-	product    = "1989"
-	title      = "健康助利测试商品1"
-	topic      = "活动加入成功"
-	caption    = "您已成功加入健康步数兑换活动"
-	tips       = "点击进入小程序查看详情"
-	color      = "#EE0000"
-	page       = "pages/goods/detail/detail?backToHome=1&&goodsId=" + product
-	price      = "250海贝"
+	appID        = "wx00000000000bench"
+	appSecret    = "secret-of-the-bench-0123456789ab"
+	appKey       = "bench"
+	templateID   = "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0"
+	templateName = "活动加入成功提醒"
+	product      = "1989"
+	title        = "健康助利测试商品1"
+	topic        = "活动加入成功"
+	caption      = "您已成功加入健康步数兑换活动"
+	tips         = "点击进入小程序查看详情"
+	color        = "#EE0000"
+	pagePath     = "pages/goods/detail/detail"
+	page         = pagePath + "?backToHome=1&&goodsId=" + product
+	price        = "250海贝"
 )
 
 // workload is who gets a task: the users from First on, each with PerUser formIds. Names follow from numbers, so that
