@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+const gatewayPage = `<html>
+<head><title>502 Bad Gateway</title></head>
+<body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body>
+</html>
+`
+
+// serveCall leads one call of the platform through the faults: decide runs under the mutex and settles the matter, unless
+// a fault comes before it; answer tells the caller, unless a fault spoils that.
+//
+// The first half of the latency is waited out even when the caller has left: the platform has the request, and delivers
+// it. A sender that was killed meanwhile and starts again meets its own late message, as it would in the world.
+func (s *Sim) serveCall(w http.ResponseWriter, r *http.Request, t target, decide func() verdict, answer func(verdict)) {
+	s.mu.Lock()
+	if t.on == OnSend {
+		if tok := s.tokens[accessToken(r)]; tok != nil {
+			t.appID = tok.app.id
+		}
+	}
+	p := s.faults.plan(t)
+	if p.rule != nil {
+		s.counts.faults[p.rule.Kind]++
+		if p.rule.Kind == TokenInvalid && !p.rule.AfterDelivery {
+			s.invalidateTokens(t.appID)
+			p.rule = nil // decide now finds the token invalid by itself
+		}
+	}
+	s.mu.Unlock()
+
+	wait(context.Background(), p.latency/2)
+	var v verdict
+	if p.rule == nil || p.rule.AfterDelivery {
+		s.mu.Lock()
+		v = decide()
+		if p.rule != nil && p.rule.Kind == TokenInvalid {
+			s.invalidateTokens(t.appID)
+			p.rule = nil
+		}
+		if p.rule == nil && t.on == OnSend {
+			s.counts.byErrCode[v.code]++
+		}
+		s.mu.Unlock()
+	}
+	wait(r.Context(), p.latency-p.latency/2)
+	if p.rule == nil {
+		answer(v)
+		return
+	}
+	s.misbehave(w, r, *p.rule, t.on)
+}
+
+// misbehave gives the answer of a fault.
+func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, rule Rule, on Endpoint) {
+	switch rule.Kind {
+	case Drop, Reset:
+		hangUp(w, rule.Kind)
+	case Unavailable:
+		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
+	case GatewayPage:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, gatewayPage)
+	case Empty:
+		w.WriteHeader(http.StatusOK)
+	case NoErrCode:
+		jsonHeader(w)
+		_, _ = io.WriteString(w, `{"errmsg":"ok"}`)
+	case Hang:
+		<-r.Context().Done()
+		hangUp(w, Drop)
+	case SystemError:
+		s.inject(w, codeSystemError, on)
+	case ErrCode:
+		s.inject(w, rule.Code, on)
+	case TokenInvalid: // settled by serveCall
+	}
+}
+
+func (s *Sim) inject(w http.ResponseWriter, code int, on Endpoint) {
+	if on == OnSend {
+		s.mu.Lock()
+		s.counts.byErrCode[code]++
+		s.mu.Unlock()
+	}
+	v := verdict{code: code}
+	if code == codeInvalidField {
+		v.detail = "data.keyword1.value invalid"
+	}
+	writeVerdict(w, v)
+}
+
+// hangUp ends the connection without an answer.
+func hangUp(w http.ResponseWriter, kind Kind) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // the server's way to say the same
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && kind == Reset {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

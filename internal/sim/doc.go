@@ -1,0 +1,34 @@
+// Package sim is a simulator of the WeChat mini-program API: it speaks the platform's own protocol, remembers what each
+// openid received, and misbehaves on request. The commands sim and demo serve it, and tests embed it.
+//
+// # Model
+//
+// A [Sim] is an http.Handler. Under /cgi-bin/ it answers as the platform does: HTTP 200 and an errcode, for success and
+// failure alike. Under /sim/ it is a laboratory: formIds are minted as phones would yield them, faults are set, and the
+// ledger of delivered messages is read. State is in memory and ends with the Sim.
+//
+// A permit (formId) belongs to one app and one openid, is good for one message and for seven days. A call passes the
+// checks in the platform's order: token (41001, 40001, 42001), body (44002, 47002, 47001), limits (45009, 45011), openid
+// (40003), template (40037), page (41030), fields (47003), and the permit last (41028, 41029), so that no other refusal
+// costs a permit.
+//
+// # Invariants
+//
+//  1. Of any number of concurrent sends with one formId exactly one is answered 0; the others are answered 41029.
+//  2. A message stands in the ledger if and only if its permit was used up by that call, whatever the caller was told:
+//     the two happen in one critical section, and faults act before or after it, never inside.
+//  3. The ledger's order is the order of delivery; its times are those at which the request had been read.
+//  4. A fault that is decided by chance depends on the seed, the rule, the openid and how many calls that openid had
+//     before, not on the order in which calls of different openids arrive. The same seed gives the same run.
+//
+// # Cost
+//
+// The hot path is one call in flight at a time on one mutex for about a microsecond: a body of the usual shape is read by
+// hand, and a message costs 72 bytes in the ledger, plus its values where they are personal. The benchmark holds the
+// handler against one that answers a constant.
+//
+// # Adding a channel
+//
+// A channel is a file like template.go: a handler that reads the body, one function that decides under the mutex, and a
+// line in routes. [Sim.serveCall] gives it faults, counting and latency; ledger.add takes its messages.
+package sim

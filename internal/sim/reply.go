@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+)
+
+// The errcodes that the simulator gives.
+const (
+	codeOK               = 0
+	codeSystemError      = -1
+	codeInvalidToken     = 40001
+	codeGrantType        = 40002
+	codeInvalidOpenID    = 40003
+	codeInvalidAppID     = 40013
+	codeInvalidTemplate  = 40037
+	codeInvalidURL       = 40066
+	codeInvalidSecret    = 40125
+	codeTokenMissing     = 41001
+	codeAppIDMissing     = 41002
+	codeSecretMissing    = 41004
+	codeInvalidFormID    = 41028
+	codeFormIDUsed       = 41029
+	codeInvalidPage      = 41030
+	codeTokenExpired     = 42001
+	codeNeedPost         = 43002
+	codeEmptyBody        = 44002
+	codeDayQuota         = 45009
+	codeMinuteQuota      = 45011
+	codeBadFormat        = 47001
+	codeUnicodeEscape    = 47002
+	codeInvalidField     = 47003
+	codeNoClearQuotaLeft = 48006
+)
+
+// errText is the platform's text for a code, without its tail.
+func errText(code int) string {
+	switch code {
+	case codeOK:
+		return "ok"
+	case codeSystemError:
+		return "system error"
+	case codeInvalidToken:
+		return "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken"
+	case codeGrantType:
+		return "invalid grant_type"
+	case codeInvalidOpenID:
+		return "invalid openid"
+	case codeInvalidAppID:
+		return "invalid appid"
+	case codeInvalidTemplate:
+		return "invalid template_id"
+	case codeInvalidURL:
+		return "invalid url"
+	case codeInvalidSecret:
+		return "invalid appsecret"
+	case codeTokenMissing:
+		return "access_token missing"
+	case codeAppIDMissing:
+		return "appid missing"
+	case codeSecretMissing:
+		return "appsecret missing"
+	case codeInvalidFormID:
+		return "invalid form id"
+	case codeFormIDUsed:
+		return "form id used count reach limit"
+	case codeInvalidPage:
+		return "invalid page"
+	case codeTokenExpired:
+		return "access_token expired"
+	case codeNeedPost:
+		return "require POST method"
+	case codeEmptyBody:
+		return "empty post data"
+	case codeDayQuota:
+		return "reach max api daily quota limit"
+	case codeMinuteQuota:
+		return "api minute-quota reach limit, must slower, retry next minute"
+	case codeBadFormat:
+		return "data format error"
+	case codeUnicodeEscape:
+		return "data format error, do NOT use json unicode encode (\\uxxxx)"
+	case codeInvalidField:
+		return "argument invalid!"
+	case codeNoClearQuotaLeft:
+		return "forbid to clear quota because of reaching the limit"
+	default:
+		return "error"
+	}
+}
+
+// verdict is what a call is answered with: an errcode, and what follows the code's own text.
+type verdict struct {
+	code   int
+	detail string // e.g. "data.keyword1.value is empty"
+}
+
+// writeVerdict answers as the platform does: status 200, and a request id behind the text of every error.
+func writeVerdict(w http.ResponseWriter, v verdict) {
+	jsonHeader(w)
+	if v.code == codeOK {
+		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok"}`)
+		return
+	}
+	text := errText(v.code)
+	if v.detail != "" {
+		text += " " + v.detail
+	}
+	text += fmt.Sprintf(" rid: %08x-%08x-%08x", rand.Uint32(), rand.Uint32(), rand.Uint32()) //nolint:gosec // an id, no secret
+	b := make([]byte, 0, 160)
+	b = append(b, `{"errcode":`...)
+	b = strconv.AppendInt(b, int64(v.code), 10)
+	b = append(b, `,"errmsg":`...)
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		quoted = []byte(`"error"`)
+	}
+	b = append(append(b, quoted...), '}')
+	_, _ = w.Write(b)
+}
+
+func jsonHeader(w http.ResponseWriter) {
+	w.Header()["Content-Type"] = []string{"application/json; encoding=utf-8"}
+}
+
+// writeJSON answers a call of the simulator's own.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the caller has left
+}
+
+func writeProblem(w http.ResponseWriter, err error) {
+	writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+}
+
+// readJSON reads the body of a call of the simulator's own: one object, no unknown members.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBytes))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	return nil
+}
+
+// maxControlBytes bounds a call of the simulator's own; a million permits fit.
+const maxControlBytes = 128 << 20
