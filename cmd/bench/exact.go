@@ -14,10 +14,12 @@ const statsIdle = 11 * time.Second
 
 // cost is what a run of (d) cost the database, all of it: minipush's statements, the queue's, the sweepers'.
 type cost struct {
-	Recipients int   `json:"recipients"`
-	Statements int64 `json:"statements"`  // pg_stat_statements.calls, BEGIN and COMMIT among them
-	BufferHits int64 `json:"buffer_hits"` // pg_stat_statements.shared_blks_hit
-	BufferRead int64 `json:"buffer_reads"`
+	Recipients int           `json:"recipients"`
+	CPU        time.Duration `json:"serve_cpu_ns"` // of the serve process
+	Database   time.Duration `json:"database_ns"`  // pg_stat_statements.total_exec_time: time on the clock, not of a processor
+	Statements int64         `json:"statements"`   // pg_stat_statements.calls, BEGIN and COMMIT among them
+	BufferHits int64         `json:"buffer_hits"`  // pg_stat_statements.shared_blks_hit
+	BufferRead int64         `json:"buffer_reads"`
 	// WALBytes is without full-page images and WALImages is those alone, both from the log itself (pg_walinspect);
 	// WALStat is what pg_stat_wal says of the two together. 0 where the extension is missing.
 	WALBytes  int64     `json:"wal_bytes"`
@@ -65,6 +67,8 @@ func (c cost) figures() []figure {
 		plain("  of form_id", c.per(c.FormID.Read), "%.2f"),
 		atLeast("HOT share of recipient, %", c.Recipient.hotShare(), 70, "%.1f"),
 		plain("HOT share of form_id, %", c.FormID.hotShare(), "%.1f"),
+		plain("processor time of serve a recipient, µs", c.per(c.CPU.Microseconds()), "%.1f"),
+		plain("time in statements a recipient, µs", c.per(c.Database.Microseconds()), "%.1f"),
 	)
 }
 
@@ -120,12 +124,15 @@ func (m *meter) read(ctx context.Context) error {
 // ended takes what is exact the moment the task is done: the statements of role, and the log.
 func (m *meter) ended(ctx context.Context, role string, recipients int) (cost, error) {
 	c := cost{Recipients: recipients}
+	var millis float64
 	err := m.pool.QueryRow(ctx, `
-		SELECT coalesce(sum(calls), 0)::bigint, coalesce(sum(shared_blks_hit), 0)::bigint, coalesce(sum(shared_blks_read), 0)::bigint
-		  FROM pg_stat_statements WHERE userid = $1::regrole`, role).Scan(&c.Statements, &c.BufferHits, &c.BufferRead)
+		SELECT coalesce(sum(calls), 0)::bigint, coalesce(sum(shared_blks_hit), 0)::bigint, coalesce(sum(shared_blks_read), 0)::bigint,
+		       coalesce(sum(total_exec_time), 0)
+		  FROM pg_stat_statements WHERE userid = $1::regrole`, role).Scan(&c.Statements, &c.BufferHits, &c.BufferRead, &millis)
 	if err != nil {
 		return c, fmt.Errorf("read statement counters: %w", err)
 	}
+	c.Database = time.Duration(millis * float64(time.Millisecond))
 	var walk bool
 	if err := m.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_walinspect')`).Scan(&walk); err != nil {
 		return c, fmt.Errorf("look for pg_walinspect: %w", err)

@@ -102,6 +102,11 @@ func (r *run) measure(ctx context.Context, task int64, w workload) (result, erro
 	if r.meter, err = begin(ctx, r.db.pool); err != nil {
 		return res, err
 	}
+	pid := r.daemon.serve.cmd.Process.Pid
+	cpu, err := cpuTime(pid)
+	if err != nil {
+		return res, err
+	}
 	begun := time.Now()
 	if err := r.daemon.send(ctx, task); err != nil {
 		return res, err
@@ -117,9 +122,14 @@ func (r *run) measure(ctx context.Context, task int64, w workload) (result, erro
 	if res.dearest, err = r.meter.dearest(ctx, r.db.pg.role, dearestShown); err != nil {
 		return res, err
 	}
-	if res.peak, err = peakMemory(r.daemon.serve.cmd.Process.Pid); err != nil {
+	if res.peak, err = peakMemory(pid); err != nil {
 		return res, err
 	}
+	used, err := cpuTime(pid)
+	if err != nil {
+		return res, err
+	}
+	res.cost.CPU = used - cpu
 	return res, r.verify(ctx, task, w.Recipients)
 }
 

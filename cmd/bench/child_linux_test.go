@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,4 +18,15 @@ func TestPeakMemory_IsReadFromTheStatusOfAProcess(t *testing.T) {
 	got, err = peakMemory(os.Getpid())
 	require.NoError(t, err)
 	require.Greater(t, got, int64(1<<20))
+}
+
+func TestCPUTime_IsReadFromTheStatOfAProcess(t *testing.T) {
+	t.Parallel()
+	got, err := parseCPU([]byte("42 (a name) with) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20"))
+	require.NoError(t, err)
+	require.Equal(t, 3*time.Second, got)
+	_, err = parseCPU([]byte("42 (short) S 1"))
+	require.Error(t, err)
+	_, err = cpuTime(os.Getpid())
+	require.NoError(t, err)
 }
