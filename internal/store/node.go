@@ -17,8 +17,15 @@ func (s *Store) InsertNode(ctx context.Context, name string) (int64, error) {
 	return id, wrap(err, "register node")
 }
 
-// HoldNode takes the advisory lock of a node on conn and beats once.
+// HoldNode takes the advisory lock of a node on conn and beats once. A connection of the same node that the server has not
+// yet found dead is ended: it can only be this process's own.
 func HoldNode(ctx context.Context, conn *pgx.Conn, id int64) error {
+	if _, err := conn.Exec(ctx, `
+		SELECT pg_terminate_backend(pid) FROM pg_locks
+		 WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = $1::bigint::oid AND objid = $2::bigint::oid
+		   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()`, int64(lockNode), id); err != nil {
+		return wrap(err, "end the old connection of node %d", id)
+	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2)`, lockNode, int32(id)); err != nil {
 		return wrap(err, "hold node %d", id)
 	}

@@ -35,6 +35,8 @@ type Outcome struct {
 	Code      int32
 	Inferred  bool
 	Ambiguous bool
+	// NotCounted says that the attempt does not count: no call was made, or the trouble was not the recipient's.
+	NotCounted bool
 	MsgID     int64
 	RID, Note string
 	// AnsweredAt is when the answer came; RetryAt, for Pending, when the row is due again (zero: at once).
@@ -49,6 +51,7 @@ const (
 	flagKeepPermit
 	flagPermitTried
 	flagSent
+	flagNotCounted
 )
 
 // RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
@@ -67,6 +70,7 @@ func (s *Store) RecordOutcomes(ctx context.Context, run Run, outcomes []Outcome)
 			       ambiguous = (($8::smallint[])[x.seq - $2 + 1] & 2) <> 0,
 			       permit_id = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 4) <> 0 THEN x.permit_id END,
 			       permit_tries = x.permit_tries + ((($8::smallint[])[x.seq - $2 + 1] & 8) >> 3)::smallint,
+			       attempt = x.attempt - ((($8::smallint[])[x.seq - $2 + 1] & 32) >> 5)::smallint,
 			       updated_at = $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms',
 			       sent_at = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 16) <> 0 THEN $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms' END,
 			       retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN $9::timestamptz + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
@@ -170,6 +174,9 @@ func (o Outcome) flags() int16 {
 	}
 	if o.State == push.Sent {
 		f |= flagSent
+	}
+	if o.NotCounted {
+		f |= flagNotCounted
 	}
 	return f
 }

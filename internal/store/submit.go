@@ -26,35 +26,21 @@ func (s *Store) FreezeTask(ctx context.Context, id int64, t push.Template, by st
 	return wrap(err, "freeze task %d", id)
 }
 
-// FrozenTemplate reads the template of a task as it was frozen.
-func (s *Store) FrozenTemplate(ctx context.Context, id int64) (push.Template, error) {
-	var t push.Template
-	err := s.db(ctx).QueryRow(ctx, `
-		SELECT a.key, t.template_id, t.channel, t.template_name, t.template_page, t.template_fields
-		  FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.template_fields IS NOT NULL`, id).
-		Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields)
-	return t, wrap(err, "frozen template of task %d", id)
-}
-
-// SubmitTask moves a task that has not begun to sending (at nil) or scheduled, and returns the version of its start job.
-// moved is false if the task is in none of the states from: the compare-and-set of invariant 1.
-func (s *Store) SubmitTask(ctx context.Context, id int64, from []push.TaskState, at *time.Time) (version int32, moved bool, err error) {
-	rows, _ := s.db(ctx).Query(ctx, `
+// SubmitTask moves a task that has not begun to sending (at nil) or scheduled. It is false if the task is in none of the
+// states from: the compare-and-set of invariant 1.
+func (s *Store) SubmitTask(ctx context.Context, id int64, from []push.TaskState, at *time.Time) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE task SET state = CASE WHEN $3::timestamptz IS NULL THEN 'sending' ELSE 'scheduled' END, start_at = $3,
 		       started_at = CASE WHEN $3::timestamptz IS NULL THEN clock_timestamp() END,
-		       start_version = start_version + 1, note = '', updated_at = now()
-		 WHERE id = $1 AND state = ANY ($2) RETURNING start_version`, id, from, at)
-	versions, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-	if err != nil || len(versions) == 0 {
-		return 0, false, wrap(err, "submit task %d", id)
-	}
-	return versions[0], true, nil
+		       note = '', updated_at = now()
+		 WHERE id = $1 AND state = ANY ($2)`, id, from, at)
+	return tag.RowsAffected() == 1, wrap(err, "submit task %d", id)
 }
 
 // UnscheduleTask makes a scheduled task a draft again.
 func (s *Store) UnscheduleTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET state = 'draft', start_at = NULL, start_version = start_version + 1, channel = NULL, template_name = NULL,
+		UPDATE task SET state = 'draft', start_at = NULL, channel = NULL, template_name = NULL,
 		       template_page = NULL, template_fields = NULL, sent_by = NULL, updated_at = now()
 		 WHERE id = $1 AND state = 'scheduled'`, id)
 	return tag.RowsAffected() == 1, wrap(err, "unschedule task %d", id)
@@ -62,8 +48,7 @@ func (s *Store) UnscheduleTask(ctx context.Context, id int64) (bool, error) {
 
 // DueTask is a scheduled task whose time has come.
 type DueTask struct {
-	ID      int64
-	Version int32
+	ID int64
 	// Late is how long its time has passed.
 	Late time.Duration
 	// Overdue says that not_after has passed as well.
@@ -74,13 +59,13 @@ type DueTask struct {
 // LockDueTasks locks scheduled tasks whose time has come, those that no other daemon holds, the earliest first.
 func (s *Store) LockDueTasks(ctx context.Context, limit int) ([]DueTask, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT id, start_version, extract(epoch FROM clock_timestamp() - start_at)::float8, coalesce(not_after <= clock_timestamp(), false), misfire
+		SELECT id, extract(epoch FROM clock_timestamp() - start_at)::float8, coalesce(not_after <= clock_timestamp(), false), misfire
 		  FROM task WHERE state = 'scheduled' AND start_at <= clock_timestamp()
 		 ORDER BY start_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`, limit)
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (DueTask, error) {
 		var d DueTask
 		var late float64
-		err := row.Scan(&d.ID, &d.Version, &late, &d.Overdue, &d.Misfire)
+		err := row.Scan(&d.ID, &late, &d.Overdue, &d.Misfire)
 		d.Late = time.Duration(late * float64(time.Second))
 		return d, err
 	})
@@ -98,18 +83,18 @@ func (s *Store) NextDue(ctx context.Context) (time.Duration, bool, error) {
 	return time.Duration(*seconds * float64(time.Second)), true, nil
 }
 
-// BeginTask moves a scheduled task of that version whose time has come to sending.
-func (s *Store) BeginTask(ctx context.Context, id int64, version int32) (bool, error) {
+// BeginTask moves a scheduled task whose time has come to sending.
+func (s *Store) BeginTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE task SET state = 'sending', started_at = clock_timestamp(), updated_at = now()
-		 WHERE id = $1 AND state = 'scheduled' AND start_version = $2 AND start_at <= clock_timestamp()`, id, version)
+		 WHERE id = $1 AND state = 'scheduled' AND start_at <= clock_timestamp()`, id)
 	return tag.RowsAffected() == 1, wrap(err, "begin task %d", id)
 }
 
 // MissTask moves a scheduled task to missed.
 func (s *Store) MissTask(ctx context.Context, id int64, note string) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET state = 'missed', start_version = start_version + 1, note = $2, updated_at = now()
+		UPDATE task SET state = 'missed', note = $2, updated_at = now()
 		 WHERE id = $1 AND state = 'scheduled'`, id, note)
 	return tag.RowsAffected() == 1, wrap(err, "miss task %d", id)
 }
@@ -123,10 +108,11 @@ func (s *Store) PauseTask(ctx context.Context, id int64, cause push.Cause, note 
 	return tag.RowsAffected() == 1, wrap(err, "pause task %d", id)
 }
 
-// ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty.
+// ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty. To take out product_changed is to
+// accept the change.
 func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (resumed bool, err error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET causes = rest.causes, state = CASE WHEN cardinality(rest.causes) = 0 THEN 'sending' ELSE 'paused' END,
+		UPDATE task SET causes = rest.causes, on_price_change = CASE WHEN 'product_changed' = ANY ($2::text[]) AND 'product_changed' = ANY (task.causes) THEN 'accept' ELSE on_price_change END, state = CASE WHEN cardinality(rest.causes) = 0 THEN 'sending' ELSE 'paused' END,
 		       note = CASE WHEN cardinality(rest.causes) = 0 THEN '' ELSE note END, updated_at = now()
 		  FROM (SELECT ARRAY(SELECT unnest(causes) FROM task WHERE id = $1 EXCEPT SELECT unnest($2::text[])) AS causes) rest
 		 WHERE id = $1 AND state = 'paused'`, id, causes)
@@ -136,7 +122,7 @@ func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (
 // CancelTask ends a task for good. Its open recipients are settled by [Store.CancelChunk].
 func (s *Store) CancelTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET state = 'canceled', causes = '{}', ended_at = clock_timestamp(), start_version = start_version + 1, updated_at = now()
+		UPDATE task SET state = 'canceled', causes = '{}', ended_at = clock_timestamp(), updated_at = now()
 		 WHERE id = $1 AND state IN ('scheduled', 'sending', 'paused')`, id)
 	return tag.RowsAffected() == 1, wrap(err, "cancel task %d", id)
 }
@@ -160,4 +146,12 @@ func (s *Store) TaskStates(ctx context.Context, ids []int64) (map[int64]bool, er
 	var may bool
 	_, err := pgx.ForEachRow(rows, []any{&id, &may}, func() error { open[id] = may; return nil })
 	return open, wrap(err, "states of tasks")
+}
+
+// StartJob finds the start job of a task in the job table; 0 if there is none.
+func (s *Store) StartJob(ctx context.Context, taskID int64) (int64, error) {
+	var id int64
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT coalesce(max(id), 0) FROM river.river_job WHERE kind = 'start_task' AND args @> jsonb_build_object('task_id', $1::bigint)`, taskID).Scan(&id)
+	return id, wrap(err, "find start job of task %d", taskID)
 }

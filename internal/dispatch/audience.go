@@ -1,0 +1,232 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"minipush/internal/intake"
+	"minipush/internal/push"
+	"minipush/internal/store"
+)
+
+// Codes of rows that the tables refuse, beside those of package intake.
+const codeUnknownOpenID = "unknown_openid"
+
+// Upload is a list on its way in.
+type Upload struct {
+	Body io.Reader
+	// Filename, ContentType and IDColumn are as in intake.Options.
+	Filename, ContentType, IDColumn string
+	// ExcludeTask leaves out who is in that task; 0 is none.
+	ExcludeTask int64
+	// Limit takes the first so many recipients; 0 is all.
+	Limit int
+	// Progress is told how many rows were read, now and then; may be nil.
+	Progress func(rows int)
+}
+
+// UploadAudience replaces the list of a draft as a whole. The body is streamed into a new version of the list, a short transaction a
+// batch; the task moves to it in one statement at the end. Whatever goes wrong, the task is as it was. A fault of the file is an
+// *intake.FileError; a list without a single good row is the refusal empty_audience.
+func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64, up Upload) (push.Audience, error) {
+	t, err := d.st.Task(ctx, id)
+	if err != nil {
+		return push.Audience{}, err
+	}
+	if t.State != push.TaskDraft {
+		return push.Audience{}, wrongState(t)
+	}
+	if t.Audience != push.AudienceList {
+		return push.Audience{}, &push.InvalidError{Field: "audience", Rule: "not_a_list", Message: `is "all": the task takes no list`}
+	}
+	exclude, err := d.excluded(ctx, t, up.ExcludeTask)
+	if err != nil {
+		return push.Audience{}, err
+	}
+	reader, err := intake.Open(up.Body, intake.Options{Filename: up.Filename, ContentType: up.ContentType, IDColumn: up.IDColumn, Limits: d.cfg.Import})
+	if err != nil {
+		return push.Audience{}, err
+	}
+	defer func() { _ = reader.Close() }() // only temporary files
+	a, err := d.st.BeginAudience(ctx, id, up.Filename, reader.Columns(), actor)
+	if err != nil {
+		return push.Audience{}, err
+	}
+	l := &loader{d: d, t: t, up: up, reader: reader, exclude: exclude, a: a}
+	if err := l.load(ctx); err != nil {
+		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), a.ID))
+	}
+	d.log.InfoContext(ctx, "audience uploaded", "task_id", id, "accepted", l.a.Accepted, "duplicate", l.a.Duplicate, "rejected", l.a.Rejected)
+	return d.st.Audience(ctx, id)
+}
+
+// excluded finds the list of the task to leave out.
+func (d *Dispatcher) excluded(ctx context.Context, t push.Task, exclude int64) (int64, error) {
+	if exclude == 0 {
+		return 0, nil
+	}
+	other, err := d.st.Task(ctx, exclude)
+	if errors.Is(err, push.ErrNotFound) || err == nil && other.AppID != t.AppID {
+		return 0, &push.InvalidError{Field: "exclude_task", Rule: "unknown_task", Message: "is not a task of this app"}
+	}
+	return other.AudienceID, err
+}
+
+// loader streams one upload into a version of the list.
+type loader struct {
+	d       *Dispatcher
+	t       push.Task
+	up      Upload
+	reader  *intake.Reader
+	exclude int64
+	a       push.Audience
+
+	batch   []store.NewRecipient
+	lines   []int
+	rejects []store.Reject
+	full    bool
+}
+
+func (l *loader) load(ctx context.Context) error {
+	if err := l.read(ctx); err != nil {
+		return err
+	}
+	if l.a.Accepted == 0 {
+		return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: l.t.ID, State: l.t.State,
+			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate)}
+	}
+	flipped, err := l.d.st.FlipAudience(ctx, l.a)
+	if err == nil && !flipped {
+		t, err := l.d.st.Task(ctx, l.t.ID)
+		return errors.Join(err, wrongState(t))
+	}
+	return err
+}
+
+func (l *loader) read(ctx context.Context) error {
+	for !l.full {
+		row, err := l.reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if bad, ok := errors.AsType[*intake.RowError](err); ok {
+			l.reject(bad.Line, string(bad.Code), bad.Raw)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.add(row); err != nil {
+			return err
+		}
+		if len(l.batch) >= l.d.cfg.BatchRows {
+			if err := l.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return l.flush(ctx)
+}
+
+func (l *loader) add(row intake.Row) error {
+	if bad := l.check(row.ID); bad != nil {
+		l.reject(row.Line, string(bad.Code), row.ID)
+		return nil
+	}
+	r := store.NewRecipient{UserID: row.ID}
+	if len(row.Vars) > 0 {
+		vars, err := json.Marshal(row.Vars)
+		if err != nil {
+			return fmt.Errorf("write columns of line %d: %w", row.Line, err)
+		}
+		r.Vars = vars
+	}
+	l.batch, l.lines = append(l.batch, r), append(l.lines, row.Line)
+	return nil
+}
+
+func (l *loader) check(id string) *intake.Rejection {
+	if l.reader.IDKind() == intake.OpenIDs {
+		return intake.CheckOpenID(id)
+	}
+	return intake.CheckUserID(id)
+}
+
+func (l *loader) reject(line int, code, value string) {
+	const longest = 64
+	if len(value) > longest {
+		value = string([]rune(value)[:min(longest, len([]rune(value)))])
+	}
+	l.a.Total, l.a.Rejected = l.a.Total+1, l.a.Rejected+1
+	l.rejects = append(l.rejects, store.Reject{Line: line, Code: code, Value: value})
+}
+
+// flush writes what was read since the last one, in one short transaction.
+func (l *loader) flush(ctx context.Context) error {
+	if l.reader.IDKind() == intake.OpenIDs {
+		if err := l.resolve(ctx); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(l.rejects, func(a, b store.Reject) int { return a.Line - b.Line })
+	err := l.d.st.InTx(ctx, func(ctx context.Context) error {
+		if len(l.rejects) > 0 {
+			if err := l.d.st.AddRejects(ctx, l.a.ID, l.rejects); err != nil {
+				return err
+			}
+		}
+		return l.insert(ctx)
+	})
+	l.batch, l.lines, l.rejects = l.batch[:0], l.lines[:0], l.rejects[:0]
+	if l.up.Progress != nil {
+		l.up.Progress(l.a.Total)
+	}
+	return err
+}
+
+// insert writes the batch. With a limit it goes on only as far as the limit needs, so that it counts recipients and not rows.
+func (l *loader) insert(ctx context.Context) error {
+	rest := l.batch
+	for len(rest) > 0 && !l.full {
+		part := rest
+		if l.up.Limit > 0 {
+			part = rest[:min(len(rest), l.up.Limit-l.a.Accepted)]
+		}
+		added, err := l.d.st.AddRecipients(ctx, l.a.ID, l.a.Accepted, l.exclude, part)
+		if err != nil {
+			return err
+		}
+		l.a.Total += len(part)
+		l.a.Accepted += added
+		l.a.Duplicate += len(part) - added
+		l.full = l.up.Limit > 0 && l.a.Accepted >= l.up.Limit
+		rest = rest[len(part):]
+	}
+	return nil
+}
+
+// resolve turns the openids of the batch into user ids; those that nobody has are refused.
+func (l *loader) resolve(ctx context.Context) error {
+	openIDs := make([]string, len(l.batch))
+	for i, r := range l.batch {
+		openIDs[i] = r.UserID
+	}
+	users, err := l.d.st.UserIDsOf(ctx, l.t.AppID, openIDs)
+	if err != nil {
+		return err
+	}
+	known, lines := l.batch[:0], l.lines[:0]
+	for i, user := range users {
+		if user == "" {
+			l.reject(l.lines[i], codeUnknownOpenID, openIDs[i])
+			continue
+		}
+		known, lines = append(known, store.NewRecipient{UserID: user, Vars: l.batch[i].Vars}), append(lines, l.lines[i])
+	}
+	l.batch, l.lines = known, lines
+	return nil
+}

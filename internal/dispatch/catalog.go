@@ -1,0 +1,102 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"minipush/internal/push"
+	"minipush/internal/wechat"
+)
+
+// AppSpec is what an operator says about an app. In SetApp an empty field is left as it is.
+type AppSpec struct {
+	Key, AppID, Secret, BaseURL string
+}
+
+// AddApp registers an app with the original's seven formId sources. The secret is sealed before it is stored.
+func (d *Dispatcher) AddApp(ctx context.Context, spec AppSpec) (push.App, error) {
+	if spec.BaseURL == "" {
+		spec.BaseURL = wechat.DefaultBaseURL
+	}
+	if err := errors.Join(push.RequireText("key", spec.Key, 63), push.RequireText("appid", spec.AppID, 64),
+		push.RequireText("secret", spec.Secret, 256), checkBaseURL(spec.BaseURL)); err != nil {
+		return push.App{}, err
+	}
+	return d.st.InsertApp(ctx, push.App{Key: spec.Key, AppID: spec.AppID, BaseURL: strings.TrimRight(spec.BaseURL, "/")}, func(id int32) []byte {
+		return d.cfg.Key.Seal([]byte(spec.Secret), secretContext(id))
+	})
+}
+
+// SetApp changes an app.
+func (d *Dispatcher) SetApp(ctx context.Context, spec AppSpec) (push.App, error) {
+	app, err := d.st.App(ctx, spec.Key)
+	if err != nil {
+		return push.App{}, err
+	}
+	var sealed []byte
+	if spec.Secret != "" {
+		sealed = d.cfg.Key.Seal([]byte(spec.Secret), secretContext(app.ID))
+	}
+	if spec.AppID != "" {
+		app.AppID = spec.AppID
+	}
+	if spec.BaseURL != "" {
+		app.BaseURL = strings.TrimRight(spec.BaseURL, "/")
+	}
+	if err := errors.Join(push.RequireText("appid", app.AppID, 64), checkBaseURL(app.BaseURL)); err != nil {
+		return push.App{}, err
+	}
+	return d.st.UpdateApp(ctx, app, sealed)
+}
+
+func checkBaseURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.User != nil {
+		return &push.InvalidError{Field: "base_url", Rule: "bad_url", Message: `must be a URL such as "https://api.weixin.qq.com", without a query`}
+	}
+	return nil
+}
+
+func secretContext(appID int32) string { return fmt.Sprintf("app/%d/secret", appID) }
+
+func tokenContext(appID int32) string { return fmt.Sprintf("app/%d/token", appID) }
+
+// PauseApp turns the kill switch on: no daemon makes a call for the app until it is resumed.
+func (d *Dispatcher) PauseApp(ctx context.Context, actor, key string) (push.App, error) {
+	return d.st.SetAppPaused(ctx, key, actor)
+}
+
+// ResumeApp turns the kill switch off; its tasks go on.
+func (d *Dispatcher) ResumeApp(ctx context.Context, key string) (push.App, error) {
+	return d.st.SetAppPaused(ctx, key, "")
+}
+
+// PutProduct writes a product. Tasks keep what they took until they take it anew.
+func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Product, error) {
+	if err := p.Validate(); err != nil {
+		return push.Product{}, err
+	}
+	app, err := d.st.App(ctx, p.App)
+	if err != nil {
+		return push.Product{}, err
+	}
+	return d.st.UpsertProduct(ctx, app.ID, p)
+}
+
+// PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen.
+func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {
+	if err := t.Validate(); err != nil {
+		return push.Template{}, err
+	}
+	if t.Channel != push.ChannelFormID {
+		return push.Template{}, &push.InvalidError{Field: "channel", Rule: "unknown_channel", Message: `must be "form_id"`}
+	}
+	app, err := d.st.App(ctx, t.App)
+	if err != nil {
+		return push.Template{}, err
+	}
+	return d.st.UpsertTemplate(ctx, app.ID, t)
+}

@@ -1,0 +1,75 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+	"minipush/internal/wechat"
+)
+
+// content writes the messages of one task: the template as frozen, with everything filled in that is the same for all.
+type content struct {
+	templateID string
+	bound      push.Compiled
+	columns    []string
+	// personal says that a message holds data of its recipient.
+	personal bool
+	// data are the fields of a task that is not personal, made once.
+	data []wechat.Field
+}
+
+// loadContent reads and compiles the content of a task.
+func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, error) {
+	stored, err := st.Content(ctx, taskID)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := stored.Template.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("compile template of task %d: %w", taskID, err)
+	}
+	c := &content{templateID: stored.Template.TemplateID, bound: compiled.Bind(&stored.Task), columns: stored.Columns}
+	c.personal = c.bound.Uses("recipient.")
+	if !c.personal {
+		c.data = c.fields("", nil)
+	}
+	return c, nil
+}
+
+// message renders the message of one claimed recipient.
+func (c *content) message(r *store.Claimed) (wechat.TemplateMessage, error) {
+	m := wechat.TemplateMessage{ToUser: r.OpenID, TemplateID: c.templateID, FormID: r.FormID, Data: c.data}
+	var vars []string
+	if c.personal {
+		if r.Vars != nil {
+			if err := json.Unmarshal(r.Vars, &vars); err != nil {
+				return m, fmt.Errorf("read columns of recipient %d: %w", r.Seq, err)
+			}
+		}
+		m.Data = c.fields(r.UserID, vars)
+	}
+	m.Page = c.bound.Page.Render(r.UserID, c.column(vars))
+	return m, nil
+}
+
+func (c *content) fields(userID string, vars []string) []wechat.Field {
+	data := make([]wechat.Field, len(c.bound.Fields))
+	column := c.column(vars)
+	for i, f := range c.bound.Fields {
+		data[i] = wechat.Field{Key: f.Key, Value: f.Value.Render(userID, column), Color: f.Color}
+	}
+	return data
+}
+
+func (c *content) column(vars []string) func(string) string {
+	return func(name string) string {
+		if i := slices.Index(c.columns, name); i >= 0 && i < len(vars) {
+			return vars[i]
+		}
+		return ""
+	}
+}

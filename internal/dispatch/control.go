@@ -1,0 +1,121 @@
+package dispatch
+
+import (
+	"context"
+
+	"minipush/internal/push"
+)
+
+// Unschedule makes a scheduled task a draft again, to be corrected.
+func (d *Dispatcher) Unschedule(ctx context.Context, actor string, id int64) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		moved, err := d.st.UnscheduleTask(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !moved {
+			return wrongState(t)
+		}
+		return d.replaceStartJob(ctx, id, nil)
+	})
+	return d.logged(ctx, t, err, "task unscheduled", actor)
+}
+
+// Pause stops a task that is sending. No daemon starts a call for it later than a second after this returns; calls in flight
+// finish and are recorded.
+func (d *Dispatcher) Pause(ctx context.Context, actor string, id int64) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		return moved(t)(d.st.PauseTask(ctx, id, push.CauseOperator, ""))
+	})
+	if err == nil {
+		d.gate.close(id)
+	}
+	return d.logged(ctx, t, err, "task paused", actor)
+}
+
+// Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others.
+func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{push.CauseOperator, push.CauseQuota, push.CauseBreaker,
+			push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored}))
+	})
+	if err == nil && t.State == push.TaskSending {
+		err = d.goOn(ctx, id)
+	}
+	return d.logged(ctx, t, err, "task resumed", actor)
+}
+
+// goOn queues the work of a task whose pause ended: its chunks, or the job that makes them.
+func (d *Dispatcher) goOn(ctx context.Context, id int64) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		p, err := d.st.LockPlan(ctx, id)
+		if err != nil || p.State != push.TaskSending || !p.Planned {
+			return err // a task without chunks is planned by the sweeper of a working daemon
+		}
+		_, err = d.queueChunks(ctx, id, d.cfg.Window)
+		return err
+	})
+}
+
+// Cancel ends a task for good. Recipients that are pending become skipped; calls in flight end as they end.
+func (d *Dispatcher) Cancel(ctx context.Context, actor string, id int64) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		p, err := d.st.LockPlan(ctx, id)
+		if err != nil {
+			return err
+		}
+		if t.State == push.TaskScheduled {
+			if err := d.replaceStartJob(ctx, id, nil); err != nil {
+				return err
+			}
+		}
+		if err := moved(t)(d.st.CancelTask(ctx, id)); err != nil {
+			return err
+		}
+		if !p.Planned && p.Recipients > 0 {
+			return d.st.PlanChunks(ctx, id, p.AudienceID, p.Recipients, d.cfg.ChunkSize)
+		}
+		return nil
+	})
+	if err == nil {
+		d.gate.close(id)
+		if err = d.cancelChunks(ctx, id); err == nil {
+			t, err = d.st.Task(ctx, id)
+		}
+	}
+	return d.logged(ctx, t, err, "task canceled", actor)
+}
+
+// cancelChunks settles the chunks of a canceled task that no run holds, one short transaction each. Those that are being run
+// are left to the sweeper.
+func (d *Dispatcher) cancelChunks(ctx context.Context, id int64) error {
+	for more := true; more; {
+		var err error
+		if more, err = d.st.CancelChunk(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved turns the answer of a transition into the refusal that goes with t's state.
+func moved(t push.Task) func(bool, error) error {
+	return func(moved bool, err error) error {
+		if err == nil && !moved {
+			return wrongState(t)
+		}
+		return err
+	}
+}
+
+func wrongState(t push.Task) error {
+	return &push.Refusal{Code: push.RefusedWrongState, TaskID: t.ID, State: t.State}
+}
+
+func (d *Dispatcher) logged(ctx context.Context, t push.Task, err error, event, actor string) (push.Task, error) {
+	if err != nil {
+		return push.Task{}, err
+	}
+	d.log.InfoContext(ctx, event, "task_id", t.ID, "state", string(t.State), "actor", actor) //nolint:sloglint // constant at every call
+	return t, nil
+}

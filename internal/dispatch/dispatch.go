@@ -1,0 +1,144 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+
+	"minipush/internal/intake"
+	"minipush/internal/seal"
+	"minipush/internal/store"
+)
+
+// Config holds the tunables. Zero values are replaced by the defaults named.
+type Config struct {
+	// ChunkSize is how many recipients a chunk holds, 1 to 1,000. Default 1,000.
+	ChunkSize int
+	// Workers is how many chunks this process runs at a time. Default 4.
+	Workers int
+	// InFlight is how many calls this process has in flight at a time. Default 500.
+	InFlight int
+	// Window is how many chunk jobs a task keeps queued or running, over all daemons. Default 16.
+	Window int
+	// CallTimeout bounds one call of the platform. Default 8 s.
+	CallTimeout time.Duration
+	// PermitMargin is how long before its expiry a formId is no longer claimed. Default 10 min; negative is none.
+	PermitMargin time.Duration
+	// CronStartDue, CronExpire and CronPurge are cron specs, seconds field optional. Defaults: every second, every minute, 03:17.
+	CronStartDue, CronExpire, CronPurge string
+	// Location is the zone of cron specs and days. Required.
+	Location *time.Location
+	// Key seals app secrets and tokens. Required.
+	Key *seal.Key
+	// DirectURL is a connection string that does not go through a pooler, for the heartbeat and the queue. Default: the store's own.
+	DirectURL string
+	// NodeName is how this process calls itself in table node. Default: "minipush".
+	NodeName  string
+	Retention Retention
+	// Import are the limits of uploads, BatchRows how many rows go into one transaction. Default 10,000.
+	Import    intake.Limits
+	BatchRows int
+	// FormIDDeny lists further values that are no formIds.
+	FormIDDeny []string
+}
+
+// Retention says how long rows are kept. Zero values are replaced by the defaults named.
+type Retention struct {
+	// FormIDs: used and invalid formIds, after their expiry. Default 30 days.
+	FormIDs time.Duration
+	// Recipients: the rows of a task, after its end. Default 180 days.
+	Recipients time.Duration
+	// IdempotencyKeys. Default 24 h.
+	IdempotencyKeys time.Duration
+	// Jobs that are completed or canceled. Default 7 days.
+	Jobs time.Duration
+}
+
+func (c *Config) fill() error {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	long := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	text := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	def(&c.ChunkSize, 1000)
+	def(&c.Workers, 4)
+	def(&c.InFlight, 500)
+	def(&c.Window, 16)
+	def(&c.BatchRows, 10_000)
+	long(&c.CallTimeout, 8*time.Second)
+	long(&c.PermitMargin, 10*time.Minute)
+	c.PermitMargin = max(c.PermitMargin, 0)
+	long(&c.Retention.FormIDs, 30*24*time.Hour)
+	long(&c.Retention.Recipients, 180*24*time.Hour)
+	long(&c.Retention.IdempotencyKeys, 24*time.Hour)
+	long(&c.Retention.Jobs, 7*24*time.Hour)
+	text(&c.CronStartDue, "* * * * * *")
+	text(&c.CronExpire, "0 * * * * *")
+	text(&c.CronPurge, "0 17 3 * * *")
+	text(&c.NodeName, "minipush")
+	if c.Location == nil || c.Key == nil {
+		return errors.New("dispatch needs a location and a key")
+	}
+	return nil
+}
+
+// Dispatcher is the application over one store. All methods may be called concurrently.
+type Dispatcher struct {
+	cfg     Config
+	st      *store.Store
+	log     *slog.Logger
+	river   *river.Client[pgx.Tx]
+	clients *clients
+	metrics *metrics
+
+	// The rest is of a working daemon: nil or unused before Start.
+	slots    *slots
+	gate     *gate
+	node     *node
+	runs     *runs
+	jobsPool *pgxpool.Pool
+	stop     context.CancelFunc
+	tending  sync.WaitGroup
+	draining atomic.Bool
+	wake     chan struct{}
+}
+
+// New makes a Dispatcher that can do everything but work jobs, which is for [Dispatcher.Start]. The caller closes the store.
+func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), slots: newSlots(cfg.InFlight), runs: newRuns(), wake: make(chan struct{}, 1)}
+	d.clients = newClients(cfg, st, log)
+	d.gate = newGate(d)
+	client, err := newInserter(st.Pool(), log)
+	if err != nil {
+		return nil, fmt.Errorf("make queue client: %w", err)
+	}
+	d.river = client
+	return d, nil
+}
+
+// InFlight says how many calls this process has in flight.
+func (d *Dispatcher) InFlight() int { return int(d.metrics.inFlightNow.Load()) }
+
+// River is the queue's client, for its pages. On a working daemon it is the one that works.
+func (d *Dispatcher) River() *river.Client[pgx.Tx] { return d.river }

@@ -1,0 +1,43 @@
+// Package dispatch is the application of minipush: intake, tasks, and the engine that sends them. It is the only writer of
+// task state; the API, the command line and the cron entries call the same methods.
+//
+// # The flow of one recipient
+//
+//	audience.go  upload   bytes → rows of a new version of the list, flipped in one statement
+//	submit.go    send     the task moves by compare-and-set; its start job is inserted in the same transaction
+//	plan.go      start    the list is cut into chunks, a window of chunk jobs is queued
+//	run.go       chunk    lease → claim (written ahead, committed) → call → outcomes (one transaction) → next chunk's job
+//	outcome.go            what an answer means for the recipient and its permit
+//	settle.go    settle   the last chunk ends the task; counts come from the rows
+//	sweep.go              whatever was left lying: chunks without a live owner or job, tasks without a plan or an end
+//
+// # Invariants (numbers of the design)
+//
+//  1. A send moves the task by compare-and-set and inserts the start job, unique over all states, in one transaction.
+//  2. A claim commits before the first call of its batch; an outcome is written in one transaction with its permit's fate.
+//     The rows in sending are at most the calls this process may have in flight: a slot is taken before the claim and given
+//     back after the outcome's commit ([slots]).
+//  3. A permit is claimed under its row lock, earliest expiry first; its expiry is tested in the claim.
+//  4. A permit ends on success, or on an errcode that proves it used or dead; everything else gives it back or keeps it reserved.
+//  5. An ambiguous recipient keeps its permit and is only ever sent again with it: 0 is sent, 41029 is sent (inferred), 41028 is
+//     a dead permit while it is unexpired by our clock and unknown after; its expiry makes it unknown.
+//  6. Each run of a chunk holds a lease; each transaction of the run first updates the chunk's row under that lease. A call is
+//     made only while this node's last committed beat is younger than 5 s, which is before anybody may take its chunks.
+//  7. The claim resolves user to openid under a lock that excludes moves of openids.
+//  8. The counters of a chunk change in the transaction of the rows they count.
+//  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
+//  11. Cron entries wake sweepers that read the tables; a lost tick loses nothing.
+//
+// # Who is alive
+//
+// A working daemon beats every second on a connection of its own, which also holds an advisory lock on its node id. It is dead
+// when it stopped, when its lock is free and its last beat is over 3 s old, or when its last beat is over 8 s old. A chunk of a
+// dead node is freed (its lease moves on) and queued again; rows left in sending become pending and ambiguous under the next
+// lease. A daemon also frees chunks that are written to its name but that it does not run: a claim or an end that failed.
+//
+// # Retries
+//
+// A certain failure that may pass gives the permit back and tries again after 1, 2, 4 … 60 s, at most 6 attempts; then the
+// recipient failed. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
+// A run does not wait for a retry: it ends, and the chunk is queued when the first row is due.
+package dispatch

@@ -1,0 +1,102 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// gatePoll is how often a daemon looks whether the tasks that it sends may still be sent: well under the second within which a
+// pause must hold.
+const gatePoll = 250 * time.Millisecond
+
+// gate stops the calls of a task between two claims: it polls the states of the tasks that this process runs, with one
+// statement for all of them, and closes a task's gate when it is paused or canceled, or its app is paused.
+type gate struct {
+	d  *Dispatcher
+	mu sync.Mutex
+	// tasks are the tasks with a run here; the value counts the runs.
+	tasks  map[int64]int
+	closed map[int64]bool
+}
+
+func newGate(d *Dispatcher) *gate {
+	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]bool{}}
+}
+
+// enter notes that a run of the task begins; leave that it has ended.
+func (g *gate) enter(task int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tasks[task]++
+	if g.tasks[task] == 1 {
+		delete(g.closed, task)
+	}
+}
+
+func (g *gate) leave(task int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tasks[task]--; g.tasks[task] == 0 {
+		delete(g.tasks, task)
+		delete(g.closed, task)
+	}
+}
+
+// close shuts the task's gate at once, on this process.
+func (g *gate) close(task int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed[task] = true
+}
+
+// open says whether a call of the task may start now: its gate is open, this process is not stopping, and its last committed
+// beat is young enough that nobody can have taken its chunks (invariant 6).
+func (g *gate) open(task int64) bool {
+	g.mu.Lock()
+	closed := g.closed[task]
+	g.mu.Unlock()
+	return !closed && !g.d.draining.Load() && g.d.node.fresh()
+}
+
+// watch polls until ctx ends.
+func (g *gate) watch(ctx context.Context) {
+	tick := time.NewTicker(gatePoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
+				g.d.log.WarnContext(ctx, "states of tasks not read", "err", err)
+			}
+		}
+	}
+}
+
+func (g *gate) poll(ctx context.Context) error {
+	g.mu.Lock()
+	ids := make([]int64, 0, len(g.tasks))
+	for id := range g.tasks {
+		ids = append(ids, id)
+	}
+	g.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	open, err := g.d.st.TaskStates(ctx, ids)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range ids {
+		if !open[id] {
+			g.closed[id] = true
+		} else if g.tasks[id] > 0 {
+			delete(g.closed, id)
+		}
+	}
+	return nil
+}

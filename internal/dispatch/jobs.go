@@ -1,0 +1,172 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"minipush/internal/store"
+)
+
+const (
+	queueStart = "start"
+	queueSend  = "send"
+
+	// The queue's own bounds nest around a run: call < drain < soft stop < exit, run < job.
+	jobTimeout  = time.Minute
+	jobRescue   = 90 * time.Second
+	softStop    = 12 * time.Second
+	startBudget = 10 * time.Minute
+
+	fetchCooldown = 20 * time.Millisecond
+	fetchPoll     = 500 * time.Millisecond
+)
+
+// errNotNow says that this process is stopping, or has lost touch with the database; the job is for another one, or later.
+var errNotNow = errors.New("not now")
+
+// startArgs is the job that begins a task: one row for a task, over all states of a job (invariant 1).
+type startArgs struct {
+	TaskID int64 `json:"task_id" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (startArgs) Kind() string { return "start_task" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (startArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueStart, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+}
+
+// chunkArgs is the job that sends one chunk. The generation lets a chunk be queued again while a dead run's row still stands.
+type chunkArgs struct {
+	TaskID     int64 `json:"task_id" river:"unique"`
+	Chunk      int32 `json:"chunk" river:"unique"`
+	Generation int32 `json:"generation" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (chunkArgs) Kind() string { return "send_chunk" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (chunkArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueSend, MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+}
+
+type startWorker struct {
+	river.WorkerDefaults[startArgs]
+	d *Dispatcher
+}
+
+// Timeout implements river.Worker: filling an audience takes longer than a chunk.
+func (w *startWorker) Timeout(*river.Job[startArgs]) time.Duration { return startBudget }
+
+// Work implements river.Worker.
+func (w *startWorker) Work(ctx context.Context, job *river.Job[startArgs]) error {
+	if w.d.draining.Load() {
+		return river.JobSnooze(time.Second)
+	}
+	return w.d.startTask(ctx, job.Args.TaskID)
+}
+
+type chunkWorker struct {
+	river.WorkerDefaults[chunkArgs]
+	d *Dispatcher
+}
+
+// Work implements river.Worker. An error is for the job table to show; what is unfinished is found by the sweeper.
+func (w *chunkWorker) Work(ctx context.Context, job *river.Job[chunkArgs]) error {
+	err := w.d.runChunk(ctx, job.Args.TaskID, job.Args.Chunk, job.Args.Generation)
+	if errors.Is(err, errNotNow) {
+		return river.JobSnooze(time.Second)
+	}
+	if errors.Is(err, store.ErrLeaseLost) {
+		w.d.log.WarnContext(ctx, "run ended: another one has the chunk", "task_id", job.Args.TaskID, "chunk", job.Args.Chunk)
+		return nil
+	}
+	return err
+}
+
+func (d *Dispatcher) workers() *river.Workers {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &startWorker{d: d})
+	river.AddWorker(workers, &chunkWorker{d: d})
+	return workers
+}
+
+// queueLog keeps the queue's own messages to what somebody must see.
+func queueLog(log *slog.Logger) *slog.Logger { return log.With("part", "queue") }
+
+// newInserter makes a client that inserts jobs and works none.
+func newInserter(pool *pgxpool.Pool, log *slog.Logger) (*river.Client[pgx.Tx], error) {
+	return river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: "river", Logger: queueLog(log)})
+}
+
+// newWorker makes a client that works jobs, on a pool of its own.
+func (d *Dispatcher) newWorker(pool *pgxpool.Pool) (*river.Client[pgx.Tx], error) {
+	return river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Schema: "river", Logger: queueLog(d.log), Workers: d.workers(),
+		Queues: map[string]river.QueueConfig{
+			queueStart: {MaxWorkers: 2, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueSend:  {MaxWorkers: d.cfg.Workers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+		},
+		JobTimeout: jobTimeout, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: softStop,
+		CompletedJobRetentionPeriod: d.cfg.Retention.Jobs, CancelledJobRetentionPeriod: d.cfg.Retention.Jobs,
+	})
+}
+
+// insertStartJob inserts the start job of a task, for at (nil: now), in the transaction that ctx carries. A job that stands
+// already for a later time is made due if at is nil, and left alone if not.
+func (d *Dispatcher) insertStartJob(ctx context.Context, taskID int64, at *time.Time) error {
+	opts := &river.InsertOpts{}
+	if at != nil {
+		opts.ScheduledAt = *at
+	}
+	res, err := d.river.InsertTx(ctx, store.Tx(ctx), startArgs{TaskID: taskID}, opts)
+	if err != nil {
+		return fmt.Errorf("insert start job of task %d: %w", taskID, err)
+	}
+	if res.UniqueSkippedAsDuplicate && at == nil && res.Job.State == rivertype.JobStateScheduled {
+		if _, err := d.river.JobRetryTx(ctx, store.Tx(ctx), res.Job.ID); err != nil {
+			return fmt.Errorf("make start job of task %d due: %w", taskID, err)
+		}
+	}
+	return nil
+}
+
+// replaceStartJob removes the start job that stands for a task and, with at not nil, inserts one for that time.
+func (d *Dispatcher) replaceStartJob(ctx context.Context, taskID int64, at *time.Time) error {
+	id, err := d.st.StartJob(ctx, taskID)
+	if err != nil {
+		return err
+	}
+	if id != 0 {
+		if _, err := d.river.JobDeleteTx(ctx, store.Tx(ctx), id); err != nil && !errors.Is(err, rivertype.ErrJobRunning) {
+			return fmt.Errorf("delete start job of task %d: %w", taskID, err)
+		}
+	}
+	if at == nil {
+		return nil
+	}
+	return d.insertStartJob(ctx, taskID, at)
+}
+
+// insertChunkJobs inserts the jobs of chunks that were just queued, in the transaction that ctx carries.
+func (d *Dispatcher) insertChunkJobs(ctx context.Context, taskID int64, chunks []store.QueuedChunk) error {
+	params := make([]river.InsertManyParams, len(chunks))
+	for i, c := range chunks {
+		params[i] = river.InsertManyParams{Args: chunkArgs{TaskID: taskID, Chunk: c.No, Generation: c.Generation}}
+	}
+	if _, err := d.river.InsertManyTx(ctx, store.Tx(ctx), params); err != nil {
+		return fmt.Errorf("insert chunk jobs of task %d: %w", taskID, err)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/store"
+)
+
+const (
+	beatEvery = time.Second
+	// beatTTL is how old the last committed beat may be for a call to start. It is below the 8 s after which another daemon may
+	// take the chunks, whatever the lock says.
+	beatTTL = 5 * time.Second
+)
+
+// node is this process as the other daemons see it: a row with a heartbeat, on a connection that also holds an advisory lock.
+type node struct {
+	id   int64
+	url  string
+	log  *slog.Logger
+	conn *pgx.Conn
+	// beaten is when the last beat that is known to be committed was asked for, in nanoseconds since start.
+	beaten atomic.Int64
+	start  time.Time
+}
+
+// startNode registers this process and beats once.
+func startNode(ctx context.Context, st *store.Store, url, name string, log *slog.Logger) (*node, error) {
+	id, err := st.InsertNode(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{id: id, url: url, log: log.With("node", id), start: time.Now()}
+	if err := n.beat(ctx); err != nil {
+		return nil, fmt.Errorf("first beat: %w", err)
+	}
+	return n, nil
+}
+
+// fresh says whether the last committed beat is young enough for a call to start.
+func (n *node) fresh() bool {
+	return n != nil && time.Since(n.start)-time.Duration(n.beaten.Load()) < beatTTL
+}
+
+// run beats until ctx ends, and then lets the lock go.
+func (n *node) run(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			n.hangUp()
+			return
+		case <-tick.C:
+			if err := n.beat(ctx); err != nil && ctx.Err() == nil {
+				n.log.WarnContext(ctx, "heartbeat missed", "err", err)
+			}
+		}
+	}
+}
+
+// beat writes one beat, on a new connection if the last one broke. What counts is when it was asked for: the database cannot
+// have set a time before that.
+func (n *node) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, beatTTL, fmt.Errorf("heartbeat took over %s", beatTTL))
+	defer cancel()
+	asked := time.Since(n.start)
+	if n.conn == nil {
+		conn, err := pgx.Connect(ctx, n.url)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		n.conn = conn
+		if err := store.HoldNode(ctx, conn, n.id); err != nil {
+			n.hangUp()
+			return err
+		}
+	} else if err := store.BeatNode(ctx, n.conn, n.id); err != nil {
+		n.hangUp()
+		return err
+	}
+	n.beaten.Store(int64(asked))
+	return nil
+}
+
+func (n *node) hangUp() {
+	if n.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = n.conn.Close(ctx) // the connection is given up either way
+	n.conn = nil
+}

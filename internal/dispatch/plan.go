@@ -1,0 +1,123 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+)
+
+// fillBatch is how many users one statement looks at while audience "all" is filled.
+const fillBatch = 5000
+
+// startTask is the work of a start job, and of the sweeper for a task whose start job died: it begins the task if its time
+// has come, fills its audience, cuts it into chunks and queues the first of them. It may run twice, and at two places at once.
+func (d *Dispatcher) startTask(ctx context.Context, taskID int64) error {
+	if _, err := d.startDue(ctx); err != nil {
+		return err
+	}
+	return d.plan(ctx, taskID)
+}
+
+// plan makes the chunks of a task that is sending and has none yet.
+func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
+	_, err := d.st.PlanAlone(ctx, taskID, func(ctx context.Context) error {
+		p, err := d.planState(ctx, taskID)
+		if err != nil || !p.toPlan() {
+			return err
+		}
+		if p.Kind == push.AudienceAll {
+			if err := d.fillAudience(ctx, taskID, p.PlanState); err != nil {
+				return err
+			}
+		}
+		return d.st.InTx(ctx, func(ctx context.Context) error { return d.cut(ctx, taskID) })
+	})
+	if err != nil {
+		return fmt.Errorf("plan task %d: %w", taskID, err)
+	}
+	if _, err := d.queueChunks(ctx, taskID, d.cfg.Window); err != nil {
+		return err
+	}
+	return d.settle(ctx, taskID)
+}
+
+type planState struct{ store.PlanState }
+
+func (p planState) toPlan() bool { return p.State == push.TaskSending && !p.Planned }
+
+func (d *Dispatcher) planState(ctx context.Context, taskID int64) (p planState, err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		p.PlanState, err = d.st.LockPlan(ctx, taskID)
+		return err
+	})
+	return p, err
+}
+
+// cut makes the chunks, in the transaction that ctx carries, unless the task was stopped meanwhile or its product is no longer
+// what was scheduled.
+func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
+	p, err := d.st.LockPlan(ctx, taskID)
+	if err != nil || p.State != push.TaskSending || p.Planned {
+		return err
+	}
+	if p.Scheduled && p.Product != nil {
+		ok, err := d.productStands(ctx, taskID, p)
+		if err != nil || !ok {
+			return err
+		}
+	}
+	d.log.InfoContext(ctx, "task started", "task_id", taskID, "recipients", p.Recipients)
+	return d.st.PlanChunks(ctx, taskID, p.AudienceID, p.Recipients, d.cfg.ChunkSize)
+}
+
+// productStands looks at the product of a scheduled task again: off the shelf pauses the task; a changed price pauses it
+// unless the task accepts that.
+func (d *Dispatcher) productStands(ctx context.Context, taskID int64, p store.PlanState) (bool, error) {
+	now, err := d.st.Product(ctx, p.AppID, p.Product.Code)
+	if errors.Is(err, push.ErrNotFound) || err == nil && !now.OnShelf {
+		return false, d.pauseTask(ctx, taskID, push.CauseProductOffShelf,
+			"商品已下架,请上架后继续发送 The product is off the shelf; put it on and resume.")
+	}
+	if err != nil {
+		return false, err
+	}
+	if now.Price != p.Product.Price && p.OnPrice != "accept" {
+		return false, d.pauseTask(ctx, taskID, push.CauseProductChanged, fmt.Sprintf(
+			"商品金额已由 %s 变为 %s,请更新商品或直接继续 The price went from %s to %s; take the product anew, or resume as it is.",
+			p.Product.Price, now.Price, p.Product.Price, now.Price))
+	}
+	return true, nil
+}
+
+// fillAudience takes everyone with a usable permit into the task's list, page by page, each in a short transaction that also
+// notes how far it came: a start job that dies half-way is gone on with.
+func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.PlanState) error {
+	next, cursor, audienceID := p.Recipients, p.Cursor, p.AudienceID
+	if audienceID == 0 {
+		a, err := d.st.BeginAudience(ctx, taskID, "", nil, p.CreatedBy)
+		if err != nil {
+			return err
+		}
+		audienceID = a.ID
+		if err := d.st.SaveFill(ctx, taskID, audienceID, 0, ""); err != nil {
+			return err
+		}
+	}
+	for done := false; !done; {
+		err := d.st.InTx(ctx, func(ctx context.Context) error {
+			added, last, end, err := d.st.FillFromPermits(ctx, audienceID, p.AppID, next, cursor, fillBatch, d.cfg.PermitMargin)
+			if err != nil {
+				return err
+			}
+			next, cursor, done = next+added, last, end
+			return d.st.SaveFill(ctx, taskID, audienceID, next, cursor)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.st.FinishFill(ctx, audienceID)
+}

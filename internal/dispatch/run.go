@@ -1,0 +1,371 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+	"minipush/internal/wechat"
+)
+
+const (
+	// runLimit bounds a run: after it no more rows are claimed, and the chunk is queued again behind the others.
+	runLimit = 20 * time.Second
+	// flushAfter is how long an outcome may wait for others before it is written.
+	flushAfter = 100 * time.Millisecond
+	// flushPatience is how long the database may be away before a run gives its outcomes up. Their rows then stay in sending,
+	// and are ambiguous under the next lease.
+	flushPatience = 30 * time.Second
+	// contendedWait is how long a row waits whose permit a rival holds for the moment.
+	contendedWait = 500 * time.Millisecond
+)
+
+// runs are the chunks that this process runs now.
+type runs struct {
+	mu  sync.Mutex
+	now map[store.ChunkKey]bool
+}
+
+func newRuns() *runs { return &runs{now: map[store.ChunkKey]bool{}} }
+
+func (r *runs) begin(k store.ChunkKey) { r.mu.Lock(); defer r.mu.Unlock(); r.now[k] = true }
+func (r *runs) end(k store.ChunkKey)   { r.mu.Lock(); defer r.mu.Unlock(); delete(r.now, k) }
+func (r *runs) has(k store.ChunkKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now[k]
+}
+
+// run is one run of a chunk: it claims rows batch by batch, calls the platform for each, and writes what became of them. One
+// goroutine owns it; the calls run in goroutines of their own and answer through a channel.
+type run struct {
+	store.Run
+	d       *Dispatcher
+	log     *slog.Logger
+	content *content
+	client  *wechat.Client
+	answers chan answer
+	until   time.Time
+
+	// cursor and hi are what is left of the current pass over the chunk's rows.
+	cursor, hi int32
+	// ambiguous says that rows with a kept permit may be due in this pass.
+	ambiguous bool
+	// claimed counts the rows settled or called in this pass; contended that a permit was held by a rival.
+	claimed   int
+	contended bool
+	inFlight  int
+	done      []verdict
+	users     map[int32]string
+	firstDone time.Time
+	closed    bool
+	notBefore time.Time
+}
+
+// runChunk is the work of one chunk job. A chunk that is not queued under this generation is none of its business.
+func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation int32) error {
+	if d.draining.Load() || !d.node.fresh() {
+		return errNotNow
+	}
+	key := store.ChunkKey{TaskID: taskID, No: no}
+	d.runs.begin(key)
+	defer d.runs.end(key)
+	lease, ok, err := d.st.TakeLease(ctx, taskID, no, generation, d.node.id)
+	if err != nil || !ok {
+		return err
+	}
+	d.gate.enter(taskID)
+	defer d.gate.leave(taskID)
+	r := &run{Run: lease, d: d, log: d.log.With("task_id", taskID, "chunk", no, "lease", lease.Lease), answers: make(chan answer, d.cfg.InFlight),
+		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Recovered > 0}
+	if lease.Recovered > 0 {
+		r.log.WarnContext(ctx, "chunk taken over", "recovered", lease.Recovered)
+	}
+	if r.content, err = loadContent(ctx, d.st, taskID); err != nil {
+		return err
+	}
+	if r.client, err = d.clients.get(ctx, lease.AppID); err != nil {
+		return errors.Join(err, d.pauseForError(ctx, taskID, err))
+	}
+	if err := r.send(ctx); err != nil {
+		r.abandon()
+		return err
+	}
+	return d.endRun(ctx, r)
+}
+
+// send works until the chunk has no row that is due, or the run must end. It returns nil if the lease is still held.
+func (r *run) send(ctx context.Context) error {
+	for {
+		if err := r.claim(ctx); err != nil {
+			return errors.Join(err, r.drain(ctx))
+		}
+		if r.inFlight > 0 {
+			r.collect()
+		}
+		if err := r.flushIfDue(ctx); err != nil {
+			return err
+		}
+		if r.inFlight > 0 || len(r.done) > 0 {
+			continue
+		}
+		if r.stopped(ctx) {
+			return nil
+		}
+		if r.cursor >= r.hi && !r.ambiguous {
+			more, err := r.nextPass(ctx)
+			if err != nil || !more {
+				return err
+			}
+		}
+	}
+}
+
+// stopped says that nothing more is to be claimed in this run.
+func (r *run) stopped(ctx context.Context) bool {
+	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until)
+}
+
+// claim claims batches while there are slots. With nothing in flight it waits for slots; otherwise it takes what there is.
+func (r *run) claim(ctx context.Context) error {
+	for (r.ambiguous || r.cursor < r.hi) && !r.stopped(ctx) {
+		want := r.d.slots.batch()
+		if !r.ambiguous {
+			want = min(want, int(r.hi-r.cursor))
+		}
+		n := 0
+		if r.inFlight == 0 && len(r.done) == 0 {
+			n = r.d.slots.take(ctx, want, (want+1)/2)
+		} else {
+			n = r.d.slots.tryTake(want, (want+1)/2)
+		}
+		if n == 0 {
+			return nil
+		}
+		claim, err := r.claimBatch(ctx, n)
+		r.d.slots.give(n - len(claim.Sending))
+		if errors.Is(err, store.ErrClosed) {
+			r.closed = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.claimed += len(claim.Sending) + claim.Ended
+		r.contended = r.contended || claim.Contended
+		for i := range claim.Sending {
+			r.start(ctx, claim.Sending[i])
+		}
+	}
+	return nil
+}
+
+func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
+	if r.ambiguous {
+		claim, err := r.d.st.ClaimAmbiguous(ctx, r.Run, n, r.d.cfg.PermitMargin)
+		r.ambiguous = err == nil && len(claim.Sending)+claim.Ended == n
+		return claim, err
+	}
+	to := min(r.cursor+int32(n), r.hi)
+	claim, err := r.d.st.Claim(ctx, r.Run, r.cursor, to, r.d.cfg.PermitMargin)
+	r.cursor = to
+	return claim, err
+}
+
+// start calls the platform for one recipient, in a goroutine that answers exactly once.
+func (r *run) start(ctx context.Context, c store.Claimed) {
+	r.inFlight++
+	r.users[c.Seq] = c.UserID
+	go func() { r.answers <- r.call(context.WithoutCancel(ctx), c) }()
+}
+
+// call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
+// ambiguous one. The client bounds it.
+func (r *run) call(ctx context.Context, c store.Claimed) answer {
+	a := answer{Claimed: c}
+	message, err := r.content.message(&c)
+	if err != nil {
+		r.log.ErrorContext(ctx, "message not rendered", "recipient", c.Seq, "err", err)
+		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
+		return a
+	}
+	if !r.d.gate.open(r.TaskID) {
+		a.at = time.Now()
+		return a
+	}
+	r.d.metrics.inFlightNow.Add(1)
+	a.started, a.result = true, r.client.SendTemplate(ctx, message)
+	r.d.metrics.inFlightNow.Add(-1)
+	a.at = time.Now()
+	r.d.metrics.answered(a.result)
+	return a
+}
+
+// collect waits for answers until there are enough to write: all that are in flight, a batch, or the oldest has waited enough.
+func (r *run) collect() {
+	timeout := time.NewTimer(flushAfter)
+	defer timeout.Stop()
+	for r.inFlight > 0 && len(r.done) < r.d.slots.batch() {
+		select {
+		case a := <-r.answers:
+			r.take(a)
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+func (r *run) take(a answer) {
+	r.inFlight--
+	if len(r.done) == 0 {
+		r.firstDone = time.Now()
+	}
+	v := judge(a, r.content.personal, r.d.cfg.PermitMargin)
+	if v.pause != "" {
+		r.d.gate.close(r.TaskID)
+	}
+	r.done = append(r.done, v)
+}
+
+// flushIfDue writes the outcomes gathered, unless it pays to wait for more.
+func (r *run) flushIfDue(ctx context.Context) error {
+	if len(r.done) == 0 || r.inFlight > 0 && len(r.done) < r.d.slots.batch() && time.Since(r.firstDone) < flushAfter {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+// flush writes the outcomes and gives their slots back.
+func (r *run) flush(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx) // what the platform has answered is written, whatever ends meanwhile
+	done := r.done
+	r.done = nil
+	defer r.d.slots.give(len(done))
+	if err := r.record(ctx, done); err != nil {
+		return err
+	}
+	return r.pauseIfAsked(ctx, done)
+}
+
+func (r *run) record(ctx context.Context, done []verdict) error {
+	until := time.Now().Add(flushPatience)
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := r.recordOnce(ctx, done)
+		if err == nil || errors.Is(err, store.ErrLeaseLost) || !time.Now().Add(wait).Before(until) {
+			return err
+		}
+		r.log.WarnContext(ctx, "outcomes not written, trying again", "outcomes", len(done), "err", err)
+		<-time.After(wait)
+		seqs := make([]int32, len(done))
+		for i, v := range done {
+			seqs[i] = v.Seq
+		}
+		// The commit may have taken place though its answer was lost.
+		if left, held, err := r.d.st.SendingRows(ctx, r.Run, seqs); err == nil && held && left == 0 {
+			return nil
+		}
+	}
+}
+
+func (r *run) recordOnce(ctx context.Context, done []verdict) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("writing outcomes took over 10 s"))
+	defer cancel()
+	if err := r.endWithoutNext(ctx, done); err != nil {
+		return err
+	}
+	outcomes := make([]store.Outcome, len(done))
+	for i, v := range done {
+		outcomes[i] = v.Outcome
+	}
+	_, err := r.d.st.RecordOutcomes(ctx, r.Run, outcomes)
+	if err != nil {
+		return err
+	}
+	for _, v := range done {
+		delete(r.users, v.Seq)
+		if v.State != push.Pending {
+			r.d.metrics.outcomes.WithLabelValues(v.State.String()).Inc()
+		}
+	}
+	return nil
+}
+
+// endWithoutNext ends the recipients whose permit was dead and whose user has no other.
+func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
+	var users []string
+	for _, v := range done {
+		if v.next {
+			users = append(users, r.users[v.Seq])
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	held, err := r.d.st.HasPermit(ctx, r.AppID, users, r.d.cfg.PermitMargin)
+	if err != nil {
+		return err
+	}
+	for i := range done {
+		if v := &done[i]; v.next && !held[r.users[v.Seq]] {
+			v.State, v.Reason, v.next, v.NotCounted = push.Failed, push.PermitDead, false, false
+		}
+	}
+	return nil
+}
+
+// pauseIfAsked pauses the task if an answer says that none of its messages can pass.
+func (r *run) pauseIfAsked(ctx context.Context, done []verdict) error {
+	for _, v := range done {
+		if v.pause != "" {
+			note := fmt.Sprintf("%d: %s", v.Code, v.advice)
+			r.closed = true
+			return r.d.pauseTask(ctx, r.TaskID, v.pause, note)
+		}
+	}
+	return nil
+}
+
+// drain waits for the calls in flight and writes their outcomes: the end of a run that cannot claim.
+func (r *run) drain(ctx context.Context) error {
+	for r.inFlight > 0 {
+		r.take(<-r.answers)
+	}
+	if len(r.done) == 0 {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+// abandon waits for the calls in flight of a run that has lost its lease or its database. Their rows stay in sending: they are
+// ambiguous under the next lease.
+func (r *run) abandon() {
+	for ; r.inFlight > 0; r.inFlight-- {
+		<-r.answers
+		r.d.slots.give(1)
+	}
+	r.d.slots.give(len(r.done))
+	r.done = nil
+}
+
+// nextPass goes over the rows that are pending again, or ends the run: for good, or until the first of them is due.
+func (r *run) nextPass(ctx context.Context) (more bool, err error) {
+	if r.claimed == 0 && r.contended {
+		r.notBefore = time.Now().Add(contendedWait)
+		return false, nil
+	}
+	lo, hi, n, due, err := r.d.st.PendingRange(ctx, r.Run)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if due > 0 || r.claimed == 0 {
+		r.notBefore = time.Now().Add(max(due, contendedWait))
+		return false, nil
+	}
+	r.cursor, r.hi, r.ambiguous, r.claimed, r.contended = lo, hi, true, 0, false
+	return true, nil
+}

@@ -1,0 +1,79 @@
+package dispatch
+
+import (
+	"context"
+
+	"minipush/internal/push"
+)
+
+// endRun gives the chunk up and hands on: the next idle chunk is queued in the same transaction, so that a task keeps its
+// window; the last chunk settles the task.
+func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
+	ctx = context.WithoutCancel(ctx)
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		held, done, err := d.st.EndRun(ctx, r.Run, r.notBefore)
+		if err != nil || !held {
+			return err
+		}
+		queued, err := d.queueChunks(ctx, r.TaskID, 1)
+		if err != nil || queued > 0 || !done {
+			return err
+		}
+		return d.settle(ctx, r.TaskID)
+	})
+}
+
+// queueChunks inserts jobs for at most n idle chunks of a task that is sending, and returns for how many.
+func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64, n int) (int, error) {
+	queued := 0
+	err := d.st.InTx(ctx, func(ctx context.Context) error {
+		chunks, err := d.st.QueueChunks(ctx, taskID, n)
+		if err != nil || len(chunks) == 0 {
+			return err
+		}
+		queued = len(chunks)
+		return d.insertChunkJobs(ctx, taskID, chunks)
+	})
+	return queued, err
+}
+
+// settle ends a task that has no open recipient. It takes the task's lock before it looks at the chunks: two last chunks that
+// end together would each see the other one open.
+func (d *Dispatcher) settle(ctx context.Context, taskID int64) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		if _, err := d.st.LockTask(ctx, taskID); err != nil {
+			return err
+		}
+		settled, err := d.st.SettleTask(ctx, taskID)
+		if err != nil || !settled {
+			return err
+		}
+		t, err := d.st.Task(ctx, taskID)
+		if err != nil {
+			return err
+		}
+		log := d.log.With("task_id", taskID, "total", t.Counts.Total, "sent", t.Counts.Sent, "failed", t.Counts.Failed,
+			"skipped", t.Counts.Skipped, "unknown", t.Counts.Unknown)
+		if t.Counts.Sent+t.Counts.Unknown == 0 {
+			log.ErrorContext(ctx, "task done, nobody was reached")
+			return nil
+		}
+		log.InfoContext(ctx, "task done")
+		return nil
+	})
+}
+
+// pauseTask adds a cause to the task's pause, and shuts its gate here at once; the other daemons see it within the gate's poll.
+func (d *Dispatcher) pauseTask(ctx context.Context, taskID int64, cause push.Cause, note string) error {
+	d.gate.close(taskID)
+	paused, err := d.st.PauseTask(ctx, taskID, cause, note)
+	if paused {
+		d.log.WarnContext(ctx, "task paused", "task_id", taskID, "cause", string(cause), "note", note)
+	}
+	return err
+}
+
+// pauseForError pauses a task whose app's client cannot be made, and frees the chunk for after the resume.
+func (d *Dispatcher) pauseForError(ctx context.Context, taskID int64, cause error) error {
+	return d.pauseTask(ctx, taskID, push.CauseBreaker, cause.Error())
+}

@@ -1,0 +1,246 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"minipush/internal/store"
+)
+
+const (
+	tendEvery = time.Second
+	// orphanAge: a chunk in this node's name that it does not run is freed after this long.
+	orphanAge = 2 * time.Second
+	// lostJobAge: a queued chunk is looked at for its job after this long.
+	lostJobAge = 10 * time.Second
+	// startAge: a task that is sending without chunks is planned by the sweeper after this long; before, its start job is at it.
+	startAge = time.Second
+	// misfireGrace: a task whose policy is "skip" is missed when it would start later than this.
+	misfireGrace = time.Minute
+	// dueAhead: a task that is due within it is waited for, so that it starts on time and not at the next tick.
+	dueAhead  = 2 * time.Second
+	purgeSize = 5000
+)
+
+// tend looks after what was left lying, every second: on each daemon what is written in its own name, and on one at a time the rest.
+func (d *Dispatcher) tend(ctx context.Context) {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.freeOrphans(ctx); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "own chunks not looked at", "err", err)
+			}
+			d.sweep(ctx, "tend", d.tendOnce)
+		}
+	}
+}
+
+// sweep runs fn unless it runs on another daemon, and logs its error.
+func (d *Dispatcher) sweep(ctx context.Context, name string, fn func(ctx context.Context) error) {
+	if _, err := d.st.Sweep(ctx, name, fn); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "sweep failed", "sweeper", name, "err", err)
+	}
+}
+
+// freeOrphans frees chunks that are written to this node and that it does not run: an end or a claim failed.
+func (d *Dispatcher) freeOrphans(ctx context.Context) error {
+	keys, err := d.st.RunningOn(ctx, d.node.id, orphanAge)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if d.runs.has(k) {
+			continue
+		}
+		if _, err := d.st.FreeChunk(ctx, k, d.node.id); err != nil {
+			return err
+		}
+		d.log.WarnContext(ctx, "orphan chunk freed", "task_id", k.TaskID, "chunk", k.No)
+	}
+	return nil
+}
+
+// tendOnce takes up chunks without a live owner or job, plans tasks whose start job died, fills windows, settles and cancels.
+func (d *Dispatcher) tendOnce(ctx context.Context) error {
+	dead, err := d.st.DeadOwners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range dead {
+		if _, err := d.st.FreeChunk(ctx, c.Key, c.Node); err != nil {
+			return err
+		}
+		d.log.WarnContext(ctx, "chunk of a dead node freed", "task_id", c.Key.TaskID, "chunk", c.Key.No, "dead_node", c.Node)
+	}
+	if n, err := d.st.FreeLostJobs(ctx, lostJobAge); err != nil {
+		return err
+	} else if n > 0 {
+		d.log.WarnContext(ctx, "chunks without a job freed", "chunks", n)
+	}
+	tasks, err := d.st.OpenTasks(ctx)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, 0, len(tasks))
+	for _, t := range tasks {
+		errs = append(errs, d.tendTask(ctx, t))
+	}
+	canceled, err := d.st.CanceledTasks(ctx)
+	errs = append(errs, err)
+	for _, id := range canceled {
+		errs = append(errs, d.cancelChunks(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
+	switch {
+	case !t.Planned:
+		if t.StartedAgo > startAge {
+			return d.plan(ctx, t.ID)
+		}
+	case t.Open == 0:
+		return d.settle(ctx, t.ID)
+	case t.Idle > 0 && t.Live < d.cfg.Window:
+		_, err := d.queueChunks(ctx, t.ID, d.cfg.Window-t.Live)
+		return err
+	}
+	return nil
+}
+
+// sweepDue is the cron entry that starts tasks scheduled for later. A task that is due before the next tick is waited for.
+func (d *Dispatcher) sweepDue(ctx context.Context) {
+	d.startDueAndPlan(ctx)
+	wait, some, err := d.st.NextDue(ctx)
+	if err != nil || !some || wait <= 0 || wait > dueAhead {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+		d.startDueAndPlan(ctx)
+	}
+}
+
+// startDueAndPlan begins what is due and plans it here and now: the start job, which would do it, wakes only at the queue's poll.
+func (d *Dispatcher) startDueAndPlan(ctx context.Context) {
+	var begun []int64
+	d.sweep(ctx, sweeperDue, func(ctx context.Context) (err error) {
+		begun, err = d.startDue(ctx)
+		return err
+	})
+	for _, id := range begun {
+		if err := d.plan(ctx, id); err != nil && ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "task not planned", "task_id", id, "err", err)
+		}
+	}
+}
+
+// startDue begins the scheduled tasks whose time has come, or misses them by their policy. Two daemons that do so at the same
+// time share the tasks between them.
+func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		due, err := d.st.LockDueTasks(ctx, 100)
+		if err != nil {
+			return err
+		}
+		for _, t := range due {
+			if t.Overdue || t.Misfire == "skip" && t.Late > misfireGrace {
+				if err := d.miss(ctx, t); err != nil {
+					return err
+				}
+				continue
+			}
+			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
+				return err
+			}
+			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
+				return err
+			}
+			begun = append(begun, t.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start due tasks: %w", err)
+	}
+	return begun, nil
+}
+
+func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
+	late := t.Late.Round(time.Second)
+	note := fmt.Sprintf("已错过发送时间 %s,可重新排期 It was %s late, which its policy does not allow; schedule it again.", late, late)
+	if t.Overdue {
+		note = "已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it and schedule the task again."
+	}
+	if _, err := d.st.MissTask(ctx, t.ID, note); err != nil {
+		return err
+	}
+	d.log.ErrorContext(ctx, "task missed", "task_id", t.ID, "late", late)
+	return d.replaceStartJob(ctx, t.ID, nil)
+}
+
+// expireFormIDs is the cron entry that retires formIds whose time has passed.
+func (d *Dispatcher) expireFormIDs(ctx context.Context) error {
+	last, err := d.st.LastSuccess(ctx, sweeperExpire)
+	if err != nil {
+		return err
+	}
+	if !last.IsZero() {
+		last = last.Add(-time.Hour)
+	}
+	return d.expireSince(ctx, last)
+}
+
+func (d *Dispatcher) expireSince(ctx context.Context, since time.Time) error {
+	total := 0
+	for {
+		n, err := d.st.RetireExpiredFormIDs(ctx, d.cfg.Location.String(), since, purgeSize)
+		if err != nil {
+			return err
+		}
+		if total += n; n < purgeSize {
+			break
+		}
+	}
+	if total > 0 {
+		d.log.InfoContext(ctx, "expired formIds retired", "count", total)
+	}
+	return nil
+}
+
+// purge is the cron entry that removes old rows, in batches.
+func (d *Dispatcher) purge(ctx context.Context) error {
+	now := time.Now()
+	if err := d.expireSince(ctx, time.Time{}); err != nil {
+		return err
+	}
+	for _, batch := range []func(context.Context) (int, error){
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeFormIDs(ctx, now.Add(-d.cfg.Retention.FormIDs), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeTasks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
+		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
+		},
+	} {
+		for n := 1; n > 0; {
+			var err error
+			if n, err = batch(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return d.st.PurgeNodes(ctx, now.Add(-24*time.Hour))
+}

@@ -1,0 +1,223 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+)
+
+// CreateTask makes a draft. The product is copied as it is; it must exist and be on the shelf.
+func (d *Dispatcher) CreateTask(ctx context.Context, actor string, spec push.TaskSpec) (push.Task, error) {
+	spec.Normalize()
+	app, err := d.st.App(ctx, spec.App)
+	if err != nil {
+		return push.Task{}, err
+	}
+	product, err := d.checkSpec(ctx, app.ID, spec)
+	if err != nil {
+		return push.Task{}, err
+	}
+	var t push.Task
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		id, err := d.st.InsertTask(ctx, app.ID, spec, product, actor)
+		if err != nil {
+			return err
+		}
+		t, err = d.st.Task(ctx, id)
+		return err
+	})
+	if err == nil {
+		d.log.InfoContext(ctx, "task created", "task_id", t.ID, "actor", actor)
+	}
+	return t, err
+}
+
+// checkSpec checks a spec against itself, its template and its product, and returns the product.
+func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskSpec) (*push.Product, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := notYet(spec); err != nil {
+		return nil, err
+	}
+	template, err := d.st.Template(ctx, appID, spec.TemplateID)
+	if errors.Is(err, push.ErrNotFound) {
+		return nil, &push.InvalidError{Field: "template_id", Rule: "unknown_template", Message: "is not a template of this app"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := template.Compile()
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.ValidateFor(compiled); err != nil {
+		return nil, err
+	}
+	if spec.Audience == push.AudienceAll && len(compiled.Columns()) > 0 {
+		return nil, &push.InvalidError{Field: "audience", Rule: "unknown_variable", Message: fmt.Sprintf(
+			"is %q, which has no columns; the template uses recipient.%s", spec.Audience, compiled.Columns()[0])}
+	}
+	if spec.ProductCode == "" {
+		return nil, nil //nolint:nilnil // a task without a product
+	}
+	return d.shelved(ctx, appID, spec.ProductCode)
+}
+
+// notYet refuses what a task can say and this version cannot do.
+func notYet(spec push.TaskSpec) error {
+	if spec.RatePerSecond != 0 {
+		return &push.InvalidError{Field: "rate_per_second", Rule: "not_supported", Message: "must be 0: a limit of its own is not supported yet"}
+	}
+	if spec.WaitForPermitUntil != nil {
+		return &push.InvalidError{Field: "wait_for_permit_until", Rule: "not_supported", Message: "must be left out: waiting for permits is not supported yet"}
+	}
+	if spec.OnUnknown != "leave" {
+		return &push.InvalidError{Field: "on_unknown", Rule: "not_supported", Message: `must be "leave": nothing else is supported yet`}
+	}
+	if spec.Priority != "normal" {
+		return &push.InvalidError{Field: "priority", Rule: "not_supported", Message: `must be "normal": nothing else is supported yet`}
+	}
+	return nil
+}
+
+// shelved finds a product that is on the shelf.
+func (d *Dispatcher) shelved(ctx context.Context, appID int32, code string) (*push.Product, error) {
+	p, err := d.st.Product(ctx, appID, code)
+	if errors.Is(err, push.ErrNotFound) {
+		return nil, &push.InvalidError{Field: "product_code", Rule: "unknown_product", Message: "is not a product of this app"}
+	}
+	if err == nil && !p.OnShelf {
+		return nil, &push.Refusal{Code: push.RefusedProductOffShelf, Detail: "product " + code}
+	}
+	return &p, err
+}
+
+// ChangeTask hands the spec of a draft to change and writes it back. The app cannot be changed. The product is taken anew if
+// its code changes.
+func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push.TaskSpec) error) (push.Task, error) {
+	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		if t.State != push.TaskDraft {
+			return wrongState(t)
+		}
+		spec := t.TaskSpec
+		if err := change(&spec); err != nil {
+			return err
+		}
+		if spec.App != t.App {
+			return &push.InvalidError{Field: "app", Rule: "fixed", Message: "cannot be changed"}
+		}
+		spec.Normalize()
+		product, err := d.checkSpec(ctx, t.AppID, spec)
+		if err != nil {
+			return err
+		}
+		if spec.ProductCode != t.ProductCode {
+			if err := d.st.SetTaskProduct(ctx, id, product); err != nil {
+				return err
+			}
+		}
+		_, err = d.st.UpdateTask(ctx, id, spec)
+		return err
+	})
+}
+
+// DeleteTask removes a draft with its list.
+func (d *Dispatcher) DeleteTask(ctx context.Context, id int64) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		t, err := d.st.Task(ctx, id)
+		if err != nil {
+			return err
+		}
+		return moved(t)(d.st.DeleteTask(ctx, id))
+	})
+}
+
+// RefreshProduct (更新) takes title, price and shelf state of the task's product anew: of a draft, and of a task that was paused
+// before its first message because its product had changed.
+func (d *Dispatcher) RefreshProduct(ctx context.Context, id int64) (push.Task, error) {
+	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		p, err := d.st.LockPlan(ctx, id)
+		if err != nil {
+			return err
+		}
+		if t.State != push.TaskDraft && (t.State != push.TaskPaused || p.Planned) {
+			return wrongState(t)
+		}
+		if t.ProductCode == "" {
+			return &push.InvalidError{Field: "product_code", Rule: "required", Message: "is empty: the task has no product"}
+		}
+		product, err := d.st.Product(ctx, t.AppID, t.ProductCode)
+		if err != nil {
+			return err
+		}
+		return d.st.SetTaskProduct(ctx, id, &product)
+	})
+}
+
+// Reach counts how many of a task's audience can be reached at the time given (zero: now), by what is known now.
+func (d *Dispatcher) Reach(ctx context.Context, id int64, at time.Time) (push.Reach, error) {
+	t, err := d.st.Task(ctx, id)
+	if err != nil {
+		return push.Reach{}, err
+	}
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return d.st.Reach(ctx, t, at, d.cfg.PermitMargin)
+}
+
+// Preview is the message of one recipient as it would be sent.
+type Preview struct {
+	Seq          int32          `json:"seq"`
+	UserID       string         `json:"user_id"`
+	TemplateName string         `json:"template_name"`
+	Page         string         `json:"page"`
+	Fields       []PreviewField `json:"fields"`
+}
+
+// PreviewField is one field of a message.
+type PreviewField struct {
+	Key   string `json:"key"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+	Color string `json:"color"`
+}
+
+// Preview renders the message of the recipient seq, by the same code that sends it. A task without a list is previewed without one.
+func (d *Dispatcher) Preview(ctx context.Context, id int64, seq int32) (Preview, error) {
+	stored, err := d.st.Content(ctx, id)
+	if err != nil {
+		return Preview{}, err
+	}
+	c, err := loadContent(ctx, d.st, id)
+	if err != nil {
+		return Preview{}, err
+	}
+	list, err := d.st.Recipients(ctx, id, store.RecipientFilter{After: seq - 1, Limit: 1})
+	if err != nil {
+		return Preview{}, err
+	}
+	claimed := store.Claimed{Seq: seq}
+	switch {
+	case len(list) == 1 && list[0].Seq == seq:
+		claimed.UserID = list[0].UserID
+		claimed.Vars, _ = json.Marshal(list[0].Vars) // a slice of strings always marshals
+	case seq != 0:
+		return Preview{}, fmt.Errorf("recipient %d of task %d: %w", seq, id, push.ErrNotFound)
+	}
+	m, err := c.message(&claimed)
+	if err != nil {
+		return Preview{}, err
+	}
+	p := Preview{Seq: seq, UserID: claimed.UserID, TemplateName: stored.Template.Name, Page: m.Page}
+	for i, f := range m.Data {
+		p.Fields = append(p.Fields, PreviewField{Key: f.Key, Label: stored.Template.Fields[i].Label, Value: f.Value, Color: f.Color})
+	}
+	return p, nil
+}
