@@ -36,7 +36,8 @@ type Config struct {
 	Settings map[string]string
 }
 
-// Server is this process's use of a running private Postgres. Its methods may be called concurrently.
+// Server is this process's use of a running private Postgres, which lasts until Stop, the end of the process, or until nothing
+// refers to the Server any more. Its methods may be called concurrently.
 type Server struct {
 	home  *home
 	users *lock // held shared until Stop

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +21,36 @@ import (
 //go:embed supervise.sh
 var superviseScript string
 
+// joinTimeout bounds the wait for a server, which may have to recover first.
+const joinTimeout = 3 * time.Minute
+
+const launchScript = `script=$1; shift; /bin/sh -c "$script" minipush-postgres-supervisor "$@" &`
+
 // join makes sure that the server runs under a supervisor, and returns the end of the pipe that keeps it running.
 // The caller holds start.lock and users.lock.
 func (h *home) join(ctx context.Context, bin binaries, settings map[string]string) (*os.File, error) {
 	if err := syscall.Mkfifo(h.path("hello"), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, joinTimeout, fmt.Errorf("it does not answer after %v; see %s", joinTimeout, h.path("server.log")))
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		pipe, err := h.attempt(ctx, bin, settings)
+		if !errors.Is(err, errGone) {
+			return pipe, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("start the private Postgres: %w", context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+}
+
+// attempt joins once. What it found may have been about to end: then it returns errGone.
+func (h *home) attempt(ctx context.Context, bin binaries, settings map[string]string) (*os.File, error) {
 	running, err := h.postmasterRuns(ctx)
 	if err != nil {
 		return nil, err
@@ -35,17 +60,24 @@ func (h *home) join(ctx context.Context, bin binaries, settings map[string]strin
 			return nil, err
 		}
 	}
-	for ctx.Err() == nil {
-		pipe, err := h.tryJoin(ctx, bin)
-		if !errors.Is(err, errGone) {
-			return pipe, err
-		}
+	pipe, err := h.tryJoin(ctx, bin)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("start the private Postgres: %w", context.Cause(ctx))
+	// A server that has just been killed still has its pid for a moment; it does not answer.
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(h.socketDir, ".s.PGSQL.5432"))
+	if err != nil {
+		_ = pipe.Close()
+		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+			return nil, errGone
+		}
+		return nil, fmt.Errorf("reach the private Postgres: %w", err)
+	}
+	return pipe, conn.Close()
 }
 
-// errGone says that the supervisor that was there has just gone.
-var errGone = errors.New("supervisor has gone")
+// errGone says that the supervisor, or the server, that was there has just gone.
+var errGone = errors.New("it has just gone")
 
 func (h *home) tryJoin(ctx context.Context, bin binaries) (*os.File, error) {
 	sup, err := tryAcquire(h.path("supervisor.lock"), exclusive)
@@ -91,16 +123,16 @@ func (h *home) supervise(bin binaries, held *lock) (*os.File, error) {
 		return nil, err
 	}
 	defer r.Close()
-	// It must outlive this process, so it has no context. In a session of its own no signal meant for this process reaches it.
-	cmd := h.as(exec.Command("/bin/sh", "-c", superviseScript, "minipush-postgres-supervisor", //nolint:noctx // see above
+	// The supervisor must outlive this process, so it has no context, is nobody's child (the launcher ends at once), and has
+	// a session of its own, where no signal meant for this process reaches it.
+	cmd := h.as(exec.Command("/bin/sh", "-c", launchScript, "launch", superviseScript, //nolint:noctx // see above
 		bin.path("pg_ctl"), h.path("data"), h.path("server.log"), h.path("ack")))
 	cmd.SysProcAttr.Setsid = true
 	cmd.ExtraFiles = []*os.File{r, held.file}
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Run(); err != nil {
 		_ = w.Close()
 		return nil, fmt.Errorf("start supervisor of the private Postgres: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // reaps it, if it ends before this process does; its outcome shows in its lock
 	return w, nil
 }
 
