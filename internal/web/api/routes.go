@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+
+	"minipush/internal/web/auth"
+)
+
+// Routes is the route table of the API: every call there is, the weakest role that may make it, and its parameters.
+func (a *API) Routes() []Route {
+	const (
+		get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+		app                        = "/api/v1/apps/{app}"
+		task                       = "/api/v1/tasks/{id}"
+	)
+	var routes []Route
+	add := func(method, pattern string, role auth.Role, h handler, query ...string) {
+		r := Route{Method: method, Pattern: pattern, Role: role, Query: query}
+		r.Handler = a.guard(r, h)
+		routes = append(routes, r)
+	}
+
+	add(get, "/api/v1/openapi.yaml", auth.NoRole, serveOpenAPI)
+
+	add(get, "/api/v1/apps", auth.Viewer, handle(a, http.StatusOK, a.listApps), "limit", "cursor")
+	add(post, app+"/pause", auth.Operator, handle(a, http.StatusOK, a.pauseApp))
+	add(post, app+"/resume", auth.Operator, handle(a, http.StatusOK, a.resumeApp))
+
+	add(post, app+"/users", auth.Collector, handle(a, http.StatusOK, a.reportUsers))
+	add(get, app+"/users/{user_id}", auth.Viewer, handle(a, http.StatusOK, a.showUser))
+	add(post, app+"/form-ids", auth.Collector, handle(a, http.StatusOK, a.reportFormIDs))
+	add(get, app+"/permits", auth.Viewer, handle(a, http.StatusOK, a.showPermits))
+
+	add(get, app+"/products", auth.Collector, handle(a, http.StatusOK, a.listProducts), "limit", "cursor")
+	add(get, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.showProduct))
+	add(put, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.putProduct))
+	add(get, app+"/templates", auth.Operator, handle(a, http.StatusOK, a.listTemplates), "limit", "cursor")
+	add(get, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
+	add(put, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.putTemplate))
+
+	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "from", "to", "limit", "cursor")
+	add(post, "/api/v1/tasks", auth.Author, handle(a, http.StatusCreated, a.createTask))
+	add(get, task, auth.Viewer, handle(a, http.StatusOK, a.showTask))
+	add(patch, task, auth.Author, handle(a, http.StatusOK, a.changeTask))
+	add(del, task, auth.Author, handle(a, http.StatusNoContent, a.deleteTask))
+	add(post, task+"/product", auth.Author, handle(a, http.StatusOK, a.refreshProduct))
+
+	add(put, task+"/audience", auth.Author, a.uploadAudience, "filename", "user_id_column", "exclude_task", "limit")
+	add(get, task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
+	add(get, task+"/rejects.csv", auth.Viewer, a.downloadRejects)
+	add(get, task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach), "at")
+	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
+
+	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))
+	add(post, task+"/unschedule", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Unschedule)))
+	add(post, task+"/pause", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Pause)))
+	add(post, task+"/resume", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Resume)))
+	add(post, task+"/cancel", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Cancel)))
+
+	add(get, task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
+	add(get, task+"/results", auth.Viewer, a.downloadResults, "format", "state")
+	return routes
+}

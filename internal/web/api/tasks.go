@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+)
+
+type taskList struct {
+	Tasks      []push.Task `json:"tasks"`
+	NextCursor *string     `json:"next_cursor"`
+}
+
+// listTasks lists tasks, newest first, with their counts and without their reasons.
+func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error) {
+	limit := c.limit()
+	filter := store.TaskFilter{
+		AppIDs: c.principal.AppIDs, State: push.TaskState(c.text("state")), From: c.moment("from"), To: c.moment("to"),
+		Before: c.afterNumber("tasks", 0), Limit: limit + 1,
+	}
+	if filter.State != "" && !filter.State.Valid() {
+		c.reject("state", "unknown_state", "must be a state of a task")
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if c.given("app") {
+		app, err := a.visibleApp(ctx, c.principal, c.text("app"))
+		if err != nil {
+			return nil, err
+		}
+		filter.AppIDs = []int32{app.ID}
+	}
+	rows, err := a.store.Tasks(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	tasks, next := cut(rows, limit, "tasks", func(t push.Task) string { return strconv.FormatInt(t.ID, 10) })
+	return &taskList{Tasks: tasks, NextCursor: next}, nil
+}
+
+func (a *API) createTask(ctx context.Context, c *call, spec *push.TaskSpec) (*push.Task, error) {
+	if spec.App == "" {
+		return nil, &push.InvalidError{Field: "app", Rule: "required", Message: "must not be empty"}
+	}
+	if _, err := a.visibleApp(ctx, c.principal, spec.App); err != nil {
+		return nil, err
+	}
+	task, err := a.d.CreateTask(ctx, c.principal.Name, *spec)
+	return &task, err
+}
+
+func (a *API) showTask(_ context.Context, c *call, _ *none) (*push.Task, error) { return &c.task, nil }
+
+// changeTask writes the fields that the body has over those of a draft; null takes a time away.
+func (a *API) changeTask(ctx context.Context, c *call, body *json.RawMessage) (*push.Task, error) {
+	if err := decode(*body, &push.TaskSpec{}); err != nil {
+		return nil, err
+	}
+	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error {
+		app := spec.App
+		if err := decode(*body, spec); err != nil {
+			return err
+		}
+		if spec.App != app {
+			return &push.InvalidError{Field: "app", Rule: "immutable", Message: "cannot be changed; make another task"}
+		}
+		return nil
+	})
+	return &task, err
+}
+
+func (a *API) deleteTask(ctx context.Context, c *call, _ *none) (*none, error) {
+	return &none{}, a.d.DeleteTask(ctx, c.task.ID)
+}
+
+func (a *API) refreshProduct(ctx context.Context, c *call, _ *none) (*push.Task, error) {
+	task, err := a.d.RefreshProduct(ctx, c.task.ID)
+	return &task, err
+}
+
+type recipientList struct {
+	Recipients []push.Recipient `json:"recipients"`
+	NextCursor *string          `json:"next_cursor"`
+}
+
+func (a *API) listRecipients(ctx context.Context, c *call, _ *none) (*recipientList, error) {
+	limit := c.limit()
+	filter := store.RecipientFilter{State: recipientState(c), UserID: c.text("user_id"), After: int32(c.afterNumber("recipients", -1)), Limit: limit + 1}
+	var known bool
+	if filter.Reason, known = push.ParseReason(c.text("reason")); !known {
+		c.reject("reason", "unknown_reason", "must be the code of a reason")
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	rows, err := a.store.Recipients(ctx, c.task.ID, filter)
+	if err != nil {
+		return nil, err
+	}
+	recipients, next := cut(rows, limit, "recipients", func(r push.Recipient) string { return fmt.Sprint(r.Seq) })
+	return &recipientList{Recipients: recipients, NextCursor: next}, nil
+}
+
+// recipientState reads the parameter state; nil is all states.
+func recipientState(c *call) *push.RecipientState {
+	if !c.given("state") {
+		return nil
+	}
+	state, known := push.ParseRecipientState(c.text("state"))
+	if !known {
+		c.reject("state", "unknown_state", "must be a state of a recipient")
+	}
+	return &state
+}

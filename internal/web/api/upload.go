@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"time"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/intake"
+	"minipush/internal/push"
+)
+
+// audienceAnswer is a version of a list and where its refused rows are found.
+type audienceAnswer struct {
+	push.Audience
+	RejectsURL string `json:"rejects_url"`
+}
+
+func answerOf(audience push.Audience) *audienceAnswer {
+	return &audienceAnswer{Audience: audience, RejectsURL: fmt.Sprintf("/api/v1/tasks/%d/rejects.csv", audience.TaskID)}
+}
+
+func (a *API) showAudience(ctx context.Context, c *call, _ *none) (*audienceAnswer, error) {
+	audience, err := a.store.Audience(ctx, c.task.ID)
+	return answerOf(audience), err
+}
+
+// uploadAudience streams the body into a new version of the task's list. It may take long: only standing still ends it.
+func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) error {
+	up := dispatch.Upload{
+		Filename: c.text("filename"), ContentType: r.Header.Get("Content-Type"), IDColumn: c.text("user_id_column"),
+		ExcludeTask: c.number("exclude_task", 0, 1, math.MaxInt64), Limit: int(c.number("limit", 0, 1, math.MaxInt32)),
+	}
+	if err := errors.Join(c.err(), push.CheckText("filename", up.Filename, 255)); err != nil {
+		return err
+	}
+	if up.ExcludeTask != 0 {
+		if _, err := a.visibleTask(r.Context(), c.principal, up.ExcludeTask); err != nil {
+			return fmt.Errorf("exclude_task: %w", err)
+		}
+	}
+	if r.ContentLength > a.cfg.MaxUpload {
+		return &http.MaxBytesError{Limit: a.cfg.MaxUpload}
+	}
+	body := &patientReader{body: http.MaxBytesReader(w, r.Body, a.cfg.MaxUpload), conn: http.NewResponseController(w), stall: a.cfg.Stall}
+	up.Body = body
+	audience, err := a.d.UploadAudience(r.Context(), c.principal.Name, c.task.ID, up)
+	body.done()
+	if err != nil {
+		return err
+	}
+	out, err := encode(a, http.StatusOK, answerOf(audience))
+	if err != nil {
+		return err
+	}
+	out.write(w)
+	return nil
+}
+
+// patientReader gives each read of a body its own time: an upload of any length goes through, one that stands still does not.
+type patientReader struct {
+	body  io.Reader
+	conn  *http.ResponseController
+	stall time.Duration
+}
+
+func (p *patientReader) Read(b []byte) (int, error) {
+	p.allow(p.stall)
+	n, err := p.body.Read(b)
+	if err != nil {
+		p.done()
+	}
+	return n, err
+}
+
+// done takes the bound of the reads away: the rows may be worked on after the last byte has come. The answer has its own.
+func (p *patientReader) done() {
+	_ = p.conn.SetReadDeadline(time.Time{})
+	_ = p.conn.SetWriteDeadline(time.Now().Add(p.stall))
+}
+
+func (p *patientReader) allow(d time.Duration) {
+	_ = p.conn.SetReadDeadline(time.Now().Add(d)) // a connection without deadlines is a test's
+	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * d))
+}
+
+// downloadRejects streams the refused rows of the list in force: the line, what stood there, the code and its text.
+func (a *API) downloadRejects(w http.ResponseWriter, r *http.Request, c *call) error {
+	audience, err := a.store.Audience(r.Context(), c.task.ID)
+	if err != nil {
+		return err
+	}
+	rows, err := a.store.Rejects(r.Context(), audience.ID, 0, maxLimit)
+	if err != nil {
+		return err
+	}
+	download(w, "text/csv; charset=utf-8", fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Time{})
+	file := intake.NewRejectWriter(w)
+	err = file.Header()
+	for err == nil && len(rows) > 0 {
+		_ = conn.SetWriteDeadline(time.Now().Add(a.cfg.Stall))
+		for _, row := range rows {
+			err = errors.Join(err, file.Write(&intake.RowError{Line: row.Line, Code: intake.Code(row.Code), Raw: row.Value}))
+		}
+		if err = errors.Join(err, file.Flush()); err != nil || len(rows) < maxLimit {
+			break
+		}
+		rows, err = a.store.Rejects(r.Context(), audience.ID, rows[len(rows)-1].Line, maxLimit)
+	}
+	if err = errors.Join(err, file.Flush()); err != nil {
+		a.abort(r, err)
+	}
+	return nil
+}
+
+// download sets the headers of a file.
+func download(w http.ResponseWriter, contentType, name string) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}

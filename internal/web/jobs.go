@@ -1,0 +1,55 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"riverqueue.com/riverui"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/web/api"
+	"minipush/internal/web/auth"
+)
+
+// jobsPrefix is where River's job pages are served.
+const jobsPrefix = "/ops/jobs"
+
+// newJobPages makes River's job pages. They must be started before they are served.
+func newJobPages(d *dispatch.Dispatcher, log *slog.Logger) (*riverui.Handler, error) {
+	return riverui.NewHandler(&riverui.HandlerOpts{Endpoints: riverui.NewEndpoints(d.River(), nil), Logger: log, Prefix: jobsPrefix})
+}
+
+// guardJobs lets operators in by HTTP basic authentication, the token being the password, and keeps other sites out: a
+// browser adds the login by itself, also to a request that another site makes it send, and River's handler has no guard of its own.
+//
+// The pages show the jobs of all apps, so a token that is limited to some apps is refused. Retrying or deleting a job there is
+// harmless: a chunk's table says what is unfinished, and a job that runs twice or never changes nothing of it (invariants 1 and 6).
+func (s *Server) guardJobs(pages http.Handler) http.Handler {
+	crossSite := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := s.tokens.Basic(r)
+		if errors.Is(err, auth.ErrUnauthenticated) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="minipush jobs", charset="UTF-8"`)
+		}
+		if err == nil {
+			api.NotePrincipal(r.Context(), p)
+			err = api.Allow(p, r.Method, auth.Operator)
+		}
+		if err == nil && !p.SeesAll() {
+			err = &api.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the job pages show all apps; this token is limited to some"}
+		}
+		if err == nil && crossSite.Check(r) != nil {
+			err = &api.Problem{Status: http.StatusForbidden, Code: "cross_site", Detail: "the request comes from another site"}
+		}
+		if err != nil {
+			api.WriteProblem(w, r, s.log, err)
+			return
+		}
+		h := w.Header()
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		pages.ServeHTTP(w, r)
+	})
+}

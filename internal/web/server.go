@@ -1,0 +1,168 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"riverqueue.com/riverui"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/store"
+	"minipush/internal/web/api"
+	"minipush/internal/web/auth"
+)
+
+// Config says where to listen and how to answer. Zero values are replaced by the defaults named.
+type Config struct {
+	// Addr is where everything is served, for example "127.0.0.1:8080"; port 0 lets the system pick one.
+	Addr string
+	// OpsAddr, where set, serves /healthz, /readyz and /metrics, which are then not served at Addr.
+	OpsAddr string
+	// Location is the time zone of times in answers. Default UTC.
+	Location *time.Location
+	// MaxUpload bounds an uploaded list, in bytes. Default 100 MiB.
+	MaxUpload int64
+	// CallTimeout bounds a call of the API that does not stream. Default 30 s.
+	CallTimeout time.Duration
+	// ShutdownTimeout is how long requests in flight are waited for at the end. Default 20 s.
+	ShutdownTimeout time.Duration
+	// Tokens tunes the checking of tokens.
+	Tokens auth.Config
+}
+
+// Server serves HTTP. Make it with New, then call Serve once.
+type Server struct {
+	cfg      Config
+	d        *dispatch.Dispatcher
+	store    *store.Store
+	log      *slog.Logger
+	api      *api.API
+	tokens   *auth.Tokens
+	jobs     *riverui.Handler
+	metrics  *metrics
+	schema   schemaCheck
+	stopping atomic.Bool
+
+	main, ops     *http.Server
+	mainLn, opsLn net.Listener
+}
+
+// New opens the addresses, so that they are known and taken before anything is served, and builds the route table.
+// After an error nothing is left open. Without a call of Serve, Close gives the addresses back.
+func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) (*Server, error) {
+	if cfg.ShutdownTimeout == 0 {
+		cfg.ShutdownTimeout = 20 * time.Second
+	}
+	s := &Server{cfg: cfg, d: d, store: st, log: log}
+	s.tokens = auth.New(cfg.Tokens, st, log)
+	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout}, d, st, s.tokens, log)
+	s.metrics = newMetrics(d, st, log)
+	var err error
+	if s.jobs, err = newJobPages(d, log); err != nil {
+		return nil, fmt.Errorf("make job pages: %w", err)
+	}
+	if s.mainLn, err = listen(cfg.Addr); err != nil {
+		return nil, err
+	}
+	onMain, onOps := s.Routes(), []api.Route(nil)
+	if cfg.OpsAddr != "" {
+		if s.opsLn, err = listen(cfg.OpsAddr); err != nil {
+			_ = s.mainLn.Close()
+			return nil, err
+		}
+		onMain, onOps = s.serviceRoutes(), s.opsRoutes()
+		s.ops = s.newHTTPServer(onOps)
+	}
+	s.main = s.newHTTPServer(onMain)
+	return s, nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+func (s *Server) newHTTPServer(routes []api.Route) *http.Server {
+	return &http.Server{
+		Handler: s.wrap(s.mux(routes)),
+		// Reads and writes are bounded request by request in wrap: an upload may be long, but may not stand still.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Addr is the address that is served, with the port that the system picked.
+func (s *Server) Addr() string { return s.mainLn.Addr().String() }
+
+// OpsAddr is the address of health and metrics; Addr where they are not bound apart.
+func (s *Server) OpsAddr() string {
+	if s.opsLn == nil {
+		return s.Addr()
+	}
+	return s.opsLn.Addr().String()
+}
+
+// Close gives the addresses back without having served.
+func (s *Server) Close() error {
+	err := s.mainLn.Close()
+	if s.opsLn != nil {
+		err = errors.Join(err, s.opsLn.Close())
+	}
+	return err
+}
+
+// Serve serves until ctx ends, then stops cleanly: /readyz says no, no connection is taken any more, requests in flight are
+// waited for up to ShutdownTimeout. It returns nil after a clean stop.
+func (s *Server) Serve(ctx context.Context) error {
+	jobsCtx, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopJobs()
+	if err := s.jobs.Start(jobsCtx); err != nil {
+		return errors.Join(fmt.Errorf("start job pages: %w", err), s.Close())
+	}
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(s.main, s.mainLn) })
+	if s.ops != nil {
+		group.Go(func() error { return serve(s.ops, s.opsLn) })
+	}
+	group.Go(func() error {
+		<-failed.Done()
+		return s.shutdown(context.WithoutCancel(ctx))
+	})
+	return group.Wait()
+}
+
+func serve(server *http.Server, ln net.Listener) error {
+	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// shutdown ends the main server first: health and metrics are answered to the last.
+func (s *Server) shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
+	defer cancel()
+	started := time.Now()
+	err := s.main.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("wait for requests in flight: %w", err), s.main.Close())
+	}
+	if s.ops != nil {
+		err = errors.Join(err, s.ops.Shutdown(ctx))
+	}
+	s.log.InfoContext(ctx, "http stopped", slog.Duration("duration", time.Since(started)))
+	return err
+}
