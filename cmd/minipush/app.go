@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/push"
+)
+
+func (c *cli) appCommand() *cobra.Command {
+	return group("app", "Register mini-programs; pause and resume one (the kill switch)",
+		c.appAdd(), c.appSet(), c.appList(), c.appPause(), c.appResume())
+}
+
+// appFlags binds what add and set have in common. The secret is read from a file, or from standard input for "-":
+// never from the command line, which other users of the machine can see.
+func (c *cli) appFlags(cmd *cobra.Command, spec *dispatch.AppSpec, secretFile *string) {
+	cmd.Flags().StringVar(&spec.Key, "key", "", "short `KEY` by which minipush knows the app, for example health_applet")
+	cmd.Flags().StringVar(&spec.AppID, "appid", "", "the platform's `ID` of the app, for example wx0123456789abcdef")
+	cmd.Flags().StringVar(secretFile, "secret-file", "", "`FILE` that holds the app secret; - is standard input")
+	cmd.Flags().StringVar(&spec.BaseURL, "base-url", "", "`URL` of the platform's API; WeChat's own where none is given")
+}
+
+func (c *cli) appAdd() *cobra.Command {
+	var spec dispatch.AppSpec
+	var secretFile string
+	cmd := &cobra.Command{
+		Use: "add", Short: "Register an app", Args: cobra.NoArgs,
+		Example: `  minipush app add --key health_applet --appid wx0123456789abcdef --secret-file secret.txt
+  minipush app add --key trial --appid wxsim --secret-file secret.txt --base-url http://127.0.0.1:8090`,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			secret, err := c.readSecret(secretFile)
+			if err != nil {
+				return err
+			}
+			spec.Secret = secret
+			app, err := s.dispatch.AddApp(ctx, spec)
+			if err != nil {
+				return err
+			}
+			return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s added (appid %s, %s)\n", app.Key, app.AppID, app.BaseURL) })
+		}),
+	}
+	c.appFlags(cmd, &spec, &secretFile)
+	require(cmd, "key", "appid", "secret-file")
+	return cmd
+}
+
+func (c *cli) appSet() *cobra.Command {
+	var spec dispatch.AppSpec
+	var secretFile string
+	cmd := &cobra.Command{
+		Use: "set", Short: "Change an app: its appid, its secret, or where its platform is", Args: cobra.NoArgs,
+		Long:    "Changes what is given and keeps the rest.",
+		Example: `  minipush app set --key health_applet --secret-file new-secret.txt`,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			if secretFile != "" {
+				secret, err := c.readSecret(secretFile)
+				if err != nil {
+					return err
+				}
+				spec.Secret = secret
+			}
+			app, err := s.dispatch.SetApp(ctx, spec)
+			if err != nil {
+				return err
+			}
+			return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s set (appid %s, %s)\n", app.Key, app.AppID, app.BaseURL) })
+		}),
+	}
+	c.appFlags(cmd, &spec, &secretFile)
+	require(cmd, "key")
+	return cmd
+}
+
+// readSecret takes the first line of a file; the newline that editors add is not part of a secret.
+func (c *cli) readSecret(path string) (string, error) {
+	data, err := []byte(nil), error(nil)
+	if path == "-" {
+		data, err = io.ReadAll(io.LimitReader(c.stdin, 4096))
+	} else {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the app secret: %w", err)
+	}
+	first, _, _ := bytes.Cut(data, []byte("\n"))
+	secret := strings.TrimSpace(string(first))
+	if secret == "" {
+		return "", fmt.Errorf("the app secret in %s is empty", path)
+	}
+	return secret, nil
+}
+
+func (c *cli) appList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the apps", Args: cobra.NoArgs,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			apps, err := s.store.Apps(ctx)
+			if err != nil {
+				return err
+			}
+			return c.answer(map[string]any{"apps": apps}, func(w io.Writer) {
+				rows := make([][]string, len(apps))
+				for i, a := range apps {
+					rows[i] = []string{a.Key, a.AppID, a.BaseURL, yesNo(a.PausedAt == nil, "active", "paused"), s.clock.minute(a.CreatedAt)}
+				}
+				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "CREATED"}, rows)
+			})
+		}),
+	}
+}
+
+func (c *cli) appPause() *cobra.Command {
+	return &cobra.Command{
+		Use: "pause KEY", Short: "Stop every call for an app, at once", Args: cobra.ExactArgs(1),
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			app, err := s.dispatch.PauseApp(ctx, s.actor, args[0])
+			return c.appAnswer(app, err, "paused: no call is made for it until: minipush app resume "+args[0])
+		}),
+	}
+}
+
+func (c *cli) appResume() *cobra.Command {
+	return &cobra.Command{
+		Use: "resume KEY", Short: "Let the calls of an app go on", Args: cobra.ExactArgs(1),
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			app, err := s.dispatch.ResumeApp(ctx, args[0])
+			return c.appAnswer(app, err, "active")
+		}),
+	}
+}
+
+func (c *cli) appAnswer(app push.App, err error, what string) error {
+	if err != nil {
+		return err
+	}
+	return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s is %s\n", app.Key, what) })
+}
+
+// require marks flags that a command cannot do without.
+func require(cmd *cobra.Command, flags ...string) {
+	for _, f := range flags {
+		if err := cmd.MarkFlagRequired(f); err != nil {
+			panic(err) // a flag that does not exist: a mistake of the programmer
+		}
+	}
+}

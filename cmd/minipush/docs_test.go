@@ -1,0 +1,77 @@
+package main_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/config"
+	"minipush/internal/push"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// between is the text of a document between two marks.
+func between(t *testing.T, text, from, to string) string {
+	t.Helper()
+	_, after, found := strings.Cut(text, from)
+	require.True(t, found, "the mark %q is missing", from)
+	inside, _, found := strings.Cut(after, to)
+	require.True(t, found, "the mark %q is missing", to)
+	return strings.TrimSpace(inside)
+}
+
+func TestREADME_SettingsTable_IsTheCodes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, strings.TrimSpace(config.MarkdownTable()), between(t, read(t, "../../README.md"), "<!-- settings -->", "<!-- /settings -->"))
+}
+
+// originalTables are the columns of the three tables that minipush replaces.
+func originalTables() map[string]string {
+	return map[string]string{
+		"t_push_task": `id template_id task_name task_topic task_caption task_tips task_type status goods_id goods_name
+			goods_online_status price is_upload file_name create_time update_time`,
+		"t_push_task_user":           `id task_id user_id form_id status create_time update_time note`,
+		"t_push_user_from_id_record": `id user_id form_id source status create_time update_time`,
+	}
+}
+
+func TestOriginal_EveryColumnHasAHome(t *testing.T) {
+	t.Parallel()
+	doc := read(t, "../../docs/original.md")
+	for name, columns := range originalTables() {
+		section := between(t, doc, "## `"+name+"`", "\n## ")
+		for column := range strings.FieldsSeq(columns) {
+			home := regexp.MustCompile("(?m)^\\| `" + column + "` \\|[^|]*\\| *([^|]+)\\|").FindStringSubmatch(section)
+			require.NotNil(t, home, "%s.%s has no row", name, column)
+			require.NotEmpty(t, strings.TrimSpace(home[1]), "%s.%s has no home", name, column)
+		}
+	}
+}
+
+func TestOriginal_EveryLabelAndMessageHasAHome(t *testing.T) {
+	t.Parallel()
+	doc := read(t, "../../docs/original.md")
+	for _, text := range []string{
+		"序号", "任务创建时间", "模板ID", "模板名称", "关联商品编码", "关联商品标题", "关联商品前台状态", "推送用户量", "任务类型", "操作", "查看", "发送完成",
+		"新建任务", "新增任务", "指定用户发送", "活动主题", "限10个字,小程序模板消息的活动主题", "活动说明", "限30个字,小程序模板消息的活动说明",
+		"温馨提示", "限30个字,小程序模板消息的温馨提示", "模板关联前台商品编码", "限1个上架商品编码,小程序模板商品标题及金额", "更新",
+		"商品标题", "商品金额", "商品前台状态", "上架", "下架", "发送",
+		"操作过于频繁,请稍后再试!", "此任务已发送id=", "还没有上传用户ID", "没有formid", "用户不存在或者openid不存在", "发送失败",
+		"总发送数量=", "发送成功数量=", "发送失败数量=", "小程序推送子list范围", "小程序推送线程中断", "APPPUSH", "add redis lock key",
+		"#EE0000", "海贝", "pages/goods/detail/detail", "?backToHome=1&&goodsId=", "health_applet",
+	} {
+		require.Contains(t, doc, text)
+	}
+	for _, s := range push.FormSources() {
+		require.Contains(t, doc, s.LabelZH)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"minipush/internal/dispatch"
+)
+
+// row is one line of an import file by the names of its columns.
+type row struct {
+	line   int
+	fields map[string]string
+}
+
+// readRows calls fn for each line of a CSV file (UTF-8) whose first line names the columns. Columns that are required must be
+// there; those that are not known are an error, because they are more often a misspelt name than something to leave out.
+func readRows(r io.Reader, required, optional []string, fn func(row) error) error {
+	in := csv.NewReader(skipBOM(r))
+	in.ReuseRecord, in.TrimLeadingSpace = true, true
+	header, err := in.Read()
+	if err != nil {
+		return fmt.Errorf("read the first line, which names the columns: %w", err)
+	}
+	header = slices.Clone(header)
+	for i, name := range header {
+		header[i] = strings.ToLower(strings.TrimSpace(name))
+		if !slices.Contains(required, header[i]) && !slices.Contains(optional, header[i]) {
+			return fmt.Errorf("line 1, column %d: %q is not a column of this file; it has %s", i+1, name, strings.Join(append(slices.Clone(required), optional...), ", "))
+		}
+	}
+	for _, name := range required {
+		if !slices.Contains(header, name) {
+			return fmt.Errorf("line 1: the column %q is missing", name)
+		}
+	}
+	for {
+		record, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the file: %w", err) // encoding/csv names line and column
+		}
+		line, _ := in.FieldPos(0)
+		fields := make(map[string]string, len(header))
+		for i, value := range record {
+			fields[header[i]] = strings.TrimSpace(value)
+		}
+		if err := fn(row{line, fields}); err != nil {
+			return err
+		}
+	}
+}
+
+// skipBOM drops the mark that spreadsheets put before UTF-8.
+func skipBOM(r io.Reader) io.Reader {
+	b := bufio.NewReader(r)
+	if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
+		_, _ = b.Discard(3) // they have just been seen
+	}
+	return b
+}
+
+// imported is what became of a file. Index of a rejection is its line.
+type imported struct {
+	dispatch.Received
+}
+
+// importFile reports the rows of a file in batches as large as one call takes.
+func importFile[T any](ctx context.Context, c *cli, path string, required, optional []string, read func(row) (T, error),
+	report func(context.Context, []T) (dispatch.Received, error),
+) (imported, error) {
+	in, size, err := c.open(path)
+	if err != nil {
+		return imported{}, err
+	}
+	defer in.Close()
+	b := c.bar(size, "importing")
+	defer b.finish()
+	all := imported{dispatch.Received{Rejected: []dispatch.Rejection{}}}
+	var batch []T
+	var lines []int
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		got, err := report(ctx, batch)
+		if err != nil {
+			return fmt.Errorf("lines %d to %d: %w", lines[0], lines[len(lines)-1], err)
+		}
+		all.Accepted += got.Accepted
+		all.Duplicate += got.Duplicate
+		for _, r := range got.Rejected {
+			r.Index = lines[r.Index]
+			all.Rejected = append(all.Rejected, r)
+		}
+		batch, lines = batch[:0], lines[:0]
+		return nil
+	}
+	err = readRows(&meter{r: in, bar: b}, required, optional, func(r row) error {
+		item, err := read(r)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", r.line, err)
+		}
+		batch, lines = append(batch, item), append(lines, r.line)
+		if len(batch) == dispatch.MaxBatch {
+			return flush()
+		}
+		return nil
+	})
+	return all, errors.Join(err, flush())
+}
+
+// answerImport says what became of a file, the first rejections by line.
+func (c *cli) answerImport(what string, got imported) error {
+	return c.answer(got, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %d accepted, %d duplicate, %d rejected\n", what, got.Accepted, got.Duplicate, len(got.Rejected))
+		for i, r := range got.Rejected {
+			if i == 20 {
+				fmt.Fprintf(w, "  … and %d more; all of them with --output json\n", len(got.Rejected)-i)
+				return
+			}
+			fmt.Fprintf(w, "  line %d: %s · %s (%s)\n", r.Index, r.MessageZH, r.Message, r.Code)
+		}
+	})
+}

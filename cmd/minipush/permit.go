@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/push"
+)
+
+func (c *cli) permitCommand() *cobra.Command {
+	return group("permit", "Collect permits (formIds) and see the stock", c.permitImport(), c.permitStats())
+}
+
+func (c *cli) permitImport() *cobra.Command {
+	var app string
+	cmd := &cobra.Command{
+		Use: "import FILE", Short: "Collect formIds from a CSV file", Args: cobra.ExactArgs(1),
+		Long: `Reads a CSV file (UTF-8) with the columns user_id, form_id and source, and optionally submitted_at, and collects
+every line; - is standard input. A formId that is there already is counted as a duplicate.`,
+		Example: `  minipush permit import form-ids.csv --app health_applet`,
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			got, err := importFile(ctx, c, args[0], []string{"user_id", "form_id", "source"}, []string{"submitted_at"},
+				func(r row) (dispatch.FormIDReport, error) { return readFormID(s.clock, r) },
+				func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
+					return s.dispatch.ReportFormIDs(ctx, app, batch)
+				})
+			if err != nil {
+				return err
+			}
+			return c.answerImport("formIds", got)
+		}),
+	}
+	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
+	require(cmd, "app")
+	return cmd
+}
+
+func readFormID(k clock, r row) (dispatch.FormIDReport, error) {
+	source, err := strconv.ParseInt(r.fields["source"], 10, 16)
+	if err != nil {
+		return dispatch.FormIDReport{}, fmt.Errorf("source is %q; it must be a number, for example 4", r.fields["source"])
+	}
+	report := dispatch.FormIDReport{UserID: r.fields["user_id"], FormID: r.fields["form_id"], Source: int16(source)}
+	if text := r.fields["submitted_at"]; text != "" {
+		var at time.Time
+		if at, err = k.read("submitted_at", text); err != nil {
+			return dispatch.FormIDReport{}, fmt.Errorf("submitted_at is %q; write it as 2026-12-01T10:00:00+08:00", text)
+		}
+		report.SubmittedAt = &at
+	}
+	return report, nil
+}
+
+func (c *cli) permitStats() *cobra.Command {
+	return &cobra.Command{
+		Use: "stats APP", Short: "Show the stock of permits of an app: by source, by state, and what expires when", Args: cobra.ExactArgs(1),
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			app, err := s.store.App(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			stock, err := s.store.PermitStock(ctx, app.ID, s.cfg.TimeZone)
+			if err != nil {
+				return err
+			}
+			return c.answer(stock, func(w io.Writer) { stockTables(w, stock) })
+		}),
+	}
+}
+
+func stockTables(w io.Writer, stock push.Stock) {
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	rows := make([][]string, len(stock.BySource))
+	for i, b := range stock.BySource {
+		rows[i] = []string{strconv.Itoa(int(b.Source)), b.LabelZH, n(b.Available), n(b.Reserved), n(b.Used), n(b.Invalid)}
+	}
+	table(w, []string{"SOURCE", "来源", "AVAILABLE", "RESERVED", "USED", "INVALID"}, rows)
+	if len(stock.Expiring) > 0 {
+		rows = rows[:0]
+		for _, d := range stock.Expiring {
+			rows = append(rows, []string{d.Day, n(d.Count)})
+		}
+		fmt.Fprintln(w)
+		table(w, []string{"EXPIRES ON", "FORMIDS"}, rows)
+	}
+	if len(stock.Daily) > 0 {
+		rows = rows[:0]
+		for _, d := range stock.Daily {
+			rows = append(rows, []string{d.Day, strconv.Itoa(int(d.Source)), n(d.Collected), n(d.Expired)})
+		}
+		fmt.Fprintln(w)
+		table(w, []string{"DAY", "SOURCE", "COLLECTED", "EXPIRED UNUSED"}, rows)
+	}
+}

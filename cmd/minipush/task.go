@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/push"
+)
+
+func (c *cli) taskCommand() *cobra.Command {
+	return group("task", "Write, schedule, send and follow tasks",
+		c.taskCreate(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
+		c.taskMove("pause", "Pause a task that is being sent", taskPause), c.taskMove("resume", "Let a paused task go on", taskResume),
+		c.taskMove("cancel", "Cancel a task for good; who has not been sent to is skipped", taskCancel),
+		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskExport())
+}
+
+// taskID reads the id that a command was given.
+func taskID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id <= 0 {
+		return 0, usageError{fmt.Sprintf("%q is not the id of a task; see: minipush task list", text)}
+	}
+	return id, nil
+}
+
+// onTask is a command whose first argument is a task's id.
+func (c *cli) onTask(fn func(ctx context.Context, s *session, id int64) error) func(*cobra.Command, []string) error {
+	return c.session(func(ctx context.Context, s *session, args []string) error {
+		id, err := taskID(args[0])
+		if err != nil {
+			return err
+		}
+		return fn(ctx, s, id)
+	})
+}
+
+func (c *cli) taskCreate() *cobra.Command {
+	var spec push.TaskSpec
+	var notAfter string
+	cmd := &cobra.Command{
+		Use: "create", Short: "Write a task (a draft)", Args: cobra.NoArgs,
+		Example: `  minipush task create --app health_applet --template 895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0 \
+      --product 1989 --topic 健康助利 --caption 您已成功加入活动 --tips 点击查看详情`,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			if notAfter != "" {
+				t, err := s.clock.read("not-after", notAfter)
+				if err != nil {
+					return err
+				}
+				spec.NotAfter = &t
+			}
+			task, err := s.dispatch.CreateTask(ctx, s.actor, spec)
+			if err != nil {
+				return err
+			}
+			return c.answer(task, func(w io.Writer) {
+				fmt.Fprintf(w, "task %d created\n", task.ID)
+				if task.Audience == push.AudienceList {
+					fmt.Fprintf(w, "next: minipush task audience %d FILE\n", task.ID)
+				}
+			})
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&spec.App, "app", "", "`KEY` of the app")
+	f.StringVar(&spec.TemplateID, "template", "", "`ID` of the template (模板ID)")
+	f.StringVar(&spec.Topic, "topic", "", "活动主题, at most 10 characters")
+	f.StringVar(&spec.Caption, "caption", "", "活动说明, at most 30 characters")
+	f.StringVar(&spec.Tips, "tips", "", "温馨提示, at most 30 characters")
+	f.StringVar(&spec.ProductCode, "product", "", "`CODE` of the product (商品编码); it must be on the shelf")
+	f.StringVar((*string)(&spec.Audience), "audience", "list", "list (指定用户发送) or all (全部可推送用户发送)")
+	f.IntVar(&spec.RatePerSecond, "rate", 0, "messages a second at most; 0 is the app's own limit")
+	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then) or skip")
+	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
+	f.StringVar(&spec.Priority, "priority", "normal", "urgent, normal or bulk")
+	f.StringVar(&spec.OnPriceChange, "on-price-change", "pause", "if the price changes before a scheduled start: pause or accept")
+	require(cmd, "app", "template")
+	return cmd
+}
+
+type taskDeed func(s *session, ctx context.Context, id int64) (push.Task, error)
+
+func taskPause(s *session, ctx context.Context, id int64) (push.Task, error) {
+	return s.dispatch.Pause(ctx, s.actor, id)
+}
+
+func taskResume(s *session, ctx context.Context, id int64) (push.Task, error) {
+	return s.dispatch.Resume(ctx, s.actor, id)
+}
+
+func taskCancel(s *session, ctx context.Context, id int64) (push.Task, error) {
+	return s.dispatch.Cancel(ctx, s.actor, id)
+}
+
+func taskUnschedule(s *session, ctx context.Context, id int64) (push.Task, error) {
+	return s.dispatch.Unschedule(ctx, s.actor, id)
+}
+
+// taskMove is a command that only moves a task to another state. Canceling cannot be undone and asks for --yes.
+func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: name + " ID", Short: short, Args: cobra.ExactArgs(1),
+		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
+			if name == "cancel" && !yes {
+				return usageError{fmt.Sprintf("canceling task %d cannot be undone; say so: minipush task cancel %d --yes", id, id)}
+			}
+			task, err := deed(s, ctx, id)
+			if err != nil {
+				return err
+			}
+			return c.answer(task, func(w io.Writer) { fmt.Fprintf(w, "task %d is %s\n", task.ID, stateText(task)) })
+		}),
+	}
+	if name == "cancel" {
+		cmd.Flags().BoolVar(&yes, "yes", false, "yes, cancel it for good")
+	}
+	return cmd
+}

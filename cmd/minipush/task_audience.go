@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/intake"
+	"minipush/internal/push"
+)
+
+func (c *cli) taskAudience() *cobra.Command {
+	var up dispatch.Upload
+	var rejects string
+	cmd := &cobra.Command{
+		Use: "audience ID [FILE]", Short: "Upload a task's list of users, or show what was uploaded", Args: cobra.RangeArgs(1, 2),
+		Long: `Uploads a list (CSV, TXT with one id a line, XLSX; UTF-8 or GB18030) in place of the one before.
+The column of the ids is found by its name (user_id, 用户ID, openid, …), or named with --column, or the first.
+Further columns can be used in the template as {{recipient.<column>}}. - reads standard input.
+Without FILE it shows what was uploaded; --rejects writes the refused rows with line and reason.`,
+		Example: `  minipush task audience 98 users.csv
+  minipush task audience 98 users.xlsx --column 会员号 --exclude-task 97
+  minipush task audience 98 --rejects rejects.csv`,
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			id, err := taskID(args[0])
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				if err := c.upload(ctx, s, id, args[1], up); err != nil {
+					return err
+				}
+			}
+			audience, err := s.store.Audience(ctx, id)
+			if errors.Is(err, push.ErrNotFound) {
+				return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: id}
+			}
+			if err != nil {
+				return err
+			}
+			if rejects != "" {
+				if err := writeRejects(ctx, s, audience.ID, rejects); err != nil {
+					return err
+				}
+			}
+			return c.answer(audience, func(w io.Writer) {
+				fmt.Fprintf(w, "task %d: %d rows, %d accepted, %d duplicate, %d rejected\n", id, audience.Total, audience.Accepted, audience.Duplicate, audience.Rejected)
+				if audience.Rejected > 0 && rejects == "" {
+					fmt.Fprintf(w, "the rejected rows and why: minipush task audience %d --rejects FILE\n", id)
+				}
+			})
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&up.IDColumn, "column", "", "`NAME` of the column that holds the user ids")
+	f.Int64Var(&up.ExcludeTask, "exclude-task", 0, "leave out who is in the list of task `ID`")
+	f.IntVar(&up.Limit, "limit", 0, "take the first `N` users only; 0 is all")
+	f.StringVar(&rejects, "rejects", "", "write the refused rows to `FILE` (CSV)")
+	return cmd
+}
+
+// upload streams a file into a task; the bar counts bytes, because the number of rows is known only at the end.
+func (c *cli) upload(ctx context.Context, s *session, id int64, path string, up dispatch.Upload) error {
+	in, size, err := c.open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	b := c.bar(size, "uploading")
+	defer b.finish()
+	up.Body, up.Filename = &meter{r: in, bar: b}, filepath.Base(path)
+	_, err = s.dispatch.UploadAudience(ctx, s.actor, id, up)
+	return err
+}
+
+// open opens a file, or standard input for "-". The size is -1 where it is not known.
+func (c *cli) open(path string) (io.ReadCloser, int64, error) {
+	if path == "-" {
+		return io.NopCloser(c.stdin), -1, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open the file: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("look at the file: %w", err), f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// meter moves a bar as bytes are read.
+type meter struct {
+	r   io.Reader
+	bar *bar
+	n   int64
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.n += int64(n)
+	m.bar.set(m.n)
+	return n, err //nolint:wrapcheck // io.EOF must stay itself
+}
+
+// writeRejects writes the refused rows as the API's rejects.csv has them.
+func writeRejects(ctx context.Context, s *session, audienceID int64, path string) error {
+	return writeFile(path, func(w io.Writer) error {
+		out := intake.NewRejectWriter(w)
+		if err := out.Header(); err != nil {
+			return err
+		}
+		for after := 0; ; {
+			page, err := s.store.Rejects(ctx, audienceID, after, 1000)
+			if err != nil {
+				return err
+			}
+			for _, r := range page {
+				if err := out.Write(&intake.RowError{Line: r.Line, Code: intake.Code(r.Code), Raw: r.Value}); err != nil {
+					return err
+				}
+				after = r.Line
+			}
+			if len(page) == 0 {
+				return out.Flush()
+			}
+		}
+	})
+}
+
+// writeFile writes a file as a whole: it appears under its name only when it is complete.
+func writeFile(path string, write func(w io.Writer) error) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when all went well
+	if err := errors.Join(write(tmp), tmp.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *cli) taskReach() *cobra.Command {
+	var at string
+	cmd := &cobra.Command{
+		Use: "reach ID", Short: "Count how many of a task's users can be reached", Args: cobra.ExactArgs(1),
+		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
+			var when time.Time
+			if at != "" {
+				t, err := s.clock.read("at", at)
+				if err != nil {
+					return err
+				}
+				when = t
+			}
+			r, err := s.dispatch.Reach(ctx, id, when)
+			if err != nil {
+				return err
+			}
+			return c.answer(r, func(w io.Writer) {
+				pairs(w, [][2]string{
+					{"total", strconv.Itoa(r.Total)}, {"reachable", strconv.Itoa(r.Reachable)}, {"no permit", strconv.Itoa(r.NoPermit)},
+					{"no such user", strconv.Itoa(r.NoUser)}, {"no openid", strconv.Itoa(r.NoOpenID)},
+					{"same person twice", strconv.Itoa(r.DuplicateOpenID)}, {"permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
+				})
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&at, "at", "", "as it would be at this `TIME`, if nothing new is collected")
+	return cmd
+}
+
+func (c *cli) taskPreview() *cobra.Command {
+	var seq int32
+	cmd := &cobra.Command{
+		Use: "preview ID", Short: "Show the message as one of the users would get it", Args: cobra.ExactArgs(1),
+		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
+			p, err := s.dispatch.Preview(ctx, id, seq)
+			if err != nil {
+				return err
+			}
+			return c.answer(p, func(w io.Writer) {
+				rows := [][2]string{{"to", p.UserID}, {"template", p.TemplateName}}
+				for _, f := range p.Fields {
+					rows = append(rows, [2]string{f.Label, f.Value})
+				}
+				pairs(w, append(rows, [2]string{"page", p.Page}))
+			})
+		}),
+	}
+	cmd.Flags().Int32Var(&seq, "seq", 0, "`NUMBER` of the user in the list, from 0")
+	return cmd
+}

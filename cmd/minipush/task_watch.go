@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/push"
+)
+
+// watchEvery is how often a watched task is read: one indexed row and its chunks' counts.
+const watchEvery = 500 * time.Millisecond
+
+func (c *cli) taskWatch() *cobra.Command {
+	return &cobra.Command{
+		Use: "watch ID", Short: "Follow a task until it has ended", Args: cobra.ExactArgs(1),
+		Long: `Follows a task until it is done, canceled or missed, and ends with the summary line. With --output json it writes the task,
+one object a line, each time something changed.`,
+		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error { return c.watch(ctx, s, id) }),
+	}
+}
+
+// watch shows a task until it has ended. What it shows is read from the rows (invariant 8).
+func (c *cli) watch(ctx context.Context, s *session, id int64) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var last push.Task
+	var b *bar
+	for {
+		task, err := s.store.Task(ctx, id)
+		if err != nil {
+			return err
+		}
+		if task.State != last.State || task.Counts != last.Counts {
+			if err := c.showProgress(s, task, last); err != nil {
+				return err
+			}
+		}
+		if task.State == push.TaskSending && b == nil {
+			b = c.bar(int64(task.Counts.Total), "sending")
+			defer b.finish()
+		}
+		if b != nil {
+			b.set(int64(task.Counts.Total - task.Counts.Open()))
+		}
+		if task.State.Final() || task.State == push.TaskMissed || task.State == push.TaskDraft {
+			return c.watched(task, b)
+		}
+		last = task
+		select {
+		case <-ctx.Done():
+			return hintError{ctx.Err(), fmt.Sprintf("The task goes on. Come back with: minipush task watch %d", id)}
+		case <-tick.C:
+		}
+	}
+}
+
+// showProgress says what changed: an object a line for a program, each new state for a person; the counts between are the bar's.
+func (c *cli) showProgress(s *session, task, last push.Task) error {
+	if c.json() {
+		enc := json.NewEncoder(c.stdout)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(task); err != nil {
+			return fmt.Errorf("write task: %w", err)
+		}
+		return nil
+	}
+	if task.State == last.State {
+		return nil
+	}
+	line := fmt.Sprintf("task %d is %s", task.ID, stateText(task))
+	if task.State == push.TaskScheduled {
+		line += " for " + s.clock.maybe(task.StartAt)
+	}
+	if task.Note != "" {
+		line += ": " + task.Note
+	}
+	fmt.Fprintln(c.stderr, line)
+	return nil
+}
+
+// watched is the end: the original's summary line for a task that was sent, an error for one that was not.
+func (c *cli) watched(task push.Task, b *bar) error {
+	if b != nil {
+		b.finish()
+	}
+	if task.State != push.TaskDone && task.State != push.TaskCanceled {
+		return hintError{fmt.Errorf("task %d is %s: it is not being sent", task.ID, stateText(task)), fmt.Sprintf("Send it: minipush task send %d", task.ID)}
+	}
+	c.say("%s", task.Counts.Summary())
+	return nil
+}

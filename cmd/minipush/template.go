@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"minipush/internal/push"
+)
+
+func (c *cli) templateCommand() *cobra.Command {
+	return group("template", "Keep the platform templates that tasks fill", c.templateSet(), c.templateList())
+}
+
+func (c *cli) templateSet() *cobra.Command {
+	var app string
+	cmd := &cobra.Command{
+		Use: "set FILE", Short: "Add or change a template from a YAML or JSON file", Args: cobra.ExactArgs(1),
+		Long: `Reads a template from a file, YAML or JSON; - is standard input. A value may name topic, caption, tips, product.code,
+product.title, product.price, task.id, recipient.user_id and recipient.<column of the upload>, in double braces:
+
+  template_id: 895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0
+  channel: form_id
+  name: 活动加入成功提醒
+  page: pages/goods/detail/detail?backToHome=1&&goodsId={{product.code}}
+  fields:
+    - {key: keyword1, label: 活动主题, value: "{{topic}}", color: "#EE0000"}
+    - {key: keyword4, label: 商品金额, value: "{{product.price}}海贝", color: "#EE0000"}`,
+		Example: `  minipush template set joined.yaml --app health_applet`,
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			in, _, err := c.open(args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			t, err := readTemplate(in)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			t.App = app
+			if t, err = s.dispatch.PutTemplate(ctx, t); err != nil {
+				return err
+			}
+			return c.answer(t, func(w io.Writer) {
+				fmt.Fprintf(w, "template %s %s, %d fields\n", t.TemplateID, t.Name, len(t.Fields))
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
+	require(cmd, "app")
+	return cmd
+}
+
+// maxTemplateFile bounds what is read: the longest template that passes the checks is far smaller.
+const maxTemplateFile = 1 << 20
+
+// readTemplate reads YAML, of which JSON is a part, by the names of the API: what was written for one works for the other.
+func readTemplate(r io.Reader) (push.Template, error) {
+	var t push.Template
+	data, err := io.ReadAll(io.LimitReader(r, maxTemplateFile))
+	if err != nil {
+		return t, fmt.Errorf("read template: %w", err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return t, fmt.Errorf("read template: %w", err)
+	}
+	text, err := json.Marshal(tree)
+	if err != nil {
+		return t, fmt.Errorf("read template: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&t); err != nil {
+		return t, fmt.Errorf("read template: %w", err)
+	}
+	return t, nil
+}
+
+func (c *cli) templateList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list APP", Short: "List the templates of an app", Args: cobra.ExactArgs(1),
+		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
+			app, err := s.store.App(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			templates, err := s.store.Templates(ctx, app.ID, "", 1000)
+			if err != nil {
+				return err
+			}
+			return c.answer(map[string]any{"templates": templates}, func(w io.Writer) {
+				rows := make([][]string, len(templates))
+				for i, t := range templates {
+					rows[i] = []string{t.TemplateID, t.Name, string(t.Channel), strconv.Itoa(len(t.Fields)), t.Page}
+				}
+				table(w, []string{"模板ID", "模板名称", "CHANNEL", "FIELDS", "PAGE"}, rows)
+			})
+		}),
+	}
+}
