@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
@@ -27,6 +28,8 @@ const (
 
 	// keptFor is how long databases of failed tests, and templates of other migrations, are kept.
 	keptFor = 24 * time.Hour
+
+	invalidCatalogName = "3D000" // there is no such database
 
 	// Advisory locks of class processClass say that a test process lives; buildLock is held while a template is built.
 	processClass int32 = 0x6d70
@@ -204,7 +207,12 @@ func drop(ctx context.Context, conn *pgx.Conn, name string) error {
 		fmt.Sprintf("ALTER DATABASE %s IS_TEMPLATE false", name),
 		fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name),
 	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
+		_, err := conn.Exec(ctx, sql)
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == invalidCatalogName {
+			return nil // its process dropped it and ended in between
+		}
+		if err != nil {
 			return fmt.Errorf("drop %s: %w", name, err)
 		}
 	}

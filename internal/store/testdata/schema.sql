@@ -1,0 +1,411 @@
+-- The schema public after all migrations, written by TestSchema_IsTheGoldenOne. To be read, not run.
+
+CREATE TABLE api_token (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    role text NOT NULL,
+    app_ids integer[],
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_token_pkey PRIMARY KEY (id),
+    CONSTRAINT api_token_hash_unique UNIQUE (hash),
+    CONSTRAINT api_token_name_given CHECK (name <> ''::text),
+    CONSTRAINT api_token_role_known CHECK (role = ANY (ARRAY['collector'::text, 'viewer'::text, 'author'::text, 'approver'::text, 'operator'::text, 'admin'::text]))
+);
+CREATE UNIQUE INDEX api_token_name_live_unique ON public.api_token USING btree (name) WHERE (revoked_at IS NULL);
+COMMENT ON TABLE api_token IS 'Bearer tokens of the API, as SHA-256 of the token. app_ids NULL means all apps.';
+
+CREATE TABLE app (
+    id integer NOT NULL GENERATED ALWAYS AS IDENTITY,
+    key text NOT NULL,
+    appid text NOT NULL,
+    base_url text NOT NULL,
+    secret_sealed bytea NOT NULL,
+    paused_at timestamp with time zone,
+    paused_by text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT app_pkey PRIMARY KEY (id),
+    CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
+    CONSTRAINT app_key_unique UNIQUE (key),
+    CONSTRAINT app_appid_given CHECK (appid <> ''::text),
+    CONSTRAINT app_key_form CHECK (key ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text),
+    CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL))
+);
+COMMENT ON TABLE app IS 'One mini-program: its appid, its sealed secret and where its platform is reached.';
+COMMENT ON COLUMN app.paused_at IS 'The kill switch: while it is set, no call is made for this app.';
+
+CREATE TABLE app_token (
+    app_id integer NOT NULL,
+    version integer NOT NULL DEFAULT 0,
+    token_sealed bytea,
+    expires_at timestamp with time zone,
+    refreshing_until timestamp with time zone,
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT app_token_pkey PRIMARY KEY (app_id),
+    CONSTRAINT app_token_app_fkey FOREIGN KEY (app_id) REFERENCES app(id) ON DELETE CASCADE
+);
+COMMENT ON TABLE app_token IS 'The platform''s access token of an app, shared by all daemons. One of them refreshes it at a time (refreshing_until); version counts the tokens, so that a token that failed is replaced once.';
+
+CREATE TABLE app_user (
+    app_id integer NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    openid text COLLATE "C",
+    moved boolean NOT NULL DEFAULT false,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT app_user_pkey PRIMARY KEY (app_id, user_id),
+    CONSTRAINT app_user_openid_unique UNIQUE (app_id, openid),
+    CONSTRAINT app_user_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT app_user_openid_form CHECK (openid <> ''::text AND length(openid) <= 128),
+    CONSTRAINT app_user_user_id_form CHECK (user_id <> ''::text AND length(user_id) <= 64)
+);
+COMMENT ON TABLE app_user IS 'Business user id to openid, per app. An openid belongs to one user of an app: the newest report wins (invariant 3).';
+COMMENT ON COLUMN app_user.moved IS 'The openid belonged to another user of the app before: the claim then looks at openid_move, so that nobody gets a task twice.';
+
+CREATE TABLE audience (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    task_id bigint,
+    state text NOT NULL DEFAULT 'loading'::text,
+    filename text NOT NULL DEFAULT ''::text,
+    columns text[] NOT NULL DEFAULT '{}'::text[],
+    total integer NOT NULL DEFAULT 0,
+    accepted integer NOT NULL DEFAULT 0,
+    duplicate integer NOT NULL DEFAULT 0,
+    rejected integer NOT NULL DEFAULT 0,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT audience_pkey PRIMARY KEY (id),
+    CONSTRAINT audience_task_fkey FOREIGN KEY (task_id) REFERENCES task(id),
+    CONSTRAINT audience_counts_add_up CHECK (total = (accepted + duplicate + rejected)),
+    CONSTRAINT audience_has_task CHECK (task_id IS NOT NULL OR state = 'dropped'::text),
+    CONSTRAINT audience_state_known CHECK (state = ANY (ARRAY['loading'::text, 'ready'::text, 'dropped'::text]))
+);
+CREATE INDEX audience_task_idx ON public.audience USING btree (task_id);
+COMMENT ON TABLE audience IS 'One version of a task''s list. An upload writes its rows under a new version; task.audience_id is moved to it in one statement when it is whole. Dropped versions are removed by the purge.';
+COMMENT ON COLUMN audience.columns IS 'The names of the upload''s further columns, in the order of recipient.vars.';
+
+CREATE TABLE audience_reject (
+    audience_id bigint NOT NULL,
+    line integer NOT NULL,
+    code text NOT NULL,
+    value text NOT NULL,
+    CONSTRAINT audience_reject_pkey PRIMARY KEY (audience_id, line)
+);
+COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
+
+CREATE TABLE chunk (
+    task_id bigint NOT NULL,
+    no integer NOT NULL,
+    lo integer NOT NULL,
+    hi integer NOT NULL,
+    state text NOT NULL DEFAULT 'idle'::text,
+    generation integer NOT NULL DEFAULT 0,
+    lease integer NOT NULL DEFAULT 0,
+    node_id bigint,
+    not_before timestamp with time zone,
+    queued_at timestamp with time zone,
+    pending integer NOT NULL,
+    waiting integer NOT NULL DEFAULT 0,
+    sending integer NOT NULL DEFAULT 0,
+    sent integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    skipped integer NOT NULL DEFAULT 0,
+    unknown integer NOT NULL DEFAULT 0,
+    reasons jsonb NOT NULL DEFAULT '{}'::jsonb,
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT chunk_pkey PRIMARY KEY (task_id, no),
+    CONSTRAINT chunk_task_fkey FOREIGN KEY (task_id) REFERENCES task(id) ON DELETE CASCADE,
+    CONSTRAINT chunk_counts_add_up CHECK ((pending + waiting + sending + sent + failed + skipped + unknown) = (hi - lo)),
+    CONSTRAINT chunk_counts_not_negative CHECK (LEAST(pending, waiting, sending, sent, failed, skipped, unknown) >= 0),
+    CONSTRAINT chunk_done_is_settled CHECK (state <> 'done'::text OR (pending + waiting + sending) = 0),
+    CONSTRAINT chunk_range_not_empty CHECK (lo < hi),
+    CONSTRAINT chunk_running_has_owner CHECK ((state = 'running'::text) = (node_id IS NOT NULL)),
+    CONSTRAINT chunk_state_known CHECK (state = ANY (ARRAY['idle'::text, 'queued'::text, 'running'::text, 'done'::text]))
+) WITH (fillfactor=50);
+CREATE INDEX chunk_open_idx ON public.chunk USING btree (task_id, no) WHERE (state <> 'done'::text);
+COMMENT ON TABLE chunk IS 'A contiguous range [lo, hi) of a task''s recipients: the unit of a job, and the ledger of their counts (invariant 8). What is unfinished is said here, not in the job table.';
+COMMENT ON COLUMN chunk.generation IS 'Counts the jobs inserted for this chunk; a job of an older generation does nothing.';
+COMMENT ON COLUMN chunk.lease IS 'Counts the runs of this chunk; each transaction of a run first updates this row under its own lease, or rolls back (invariant 6).';
+COMMENT ON COLUMN chunk.reasons IS 'Recipients by reason: {"<reason>": count}.';
+
+CREATE TABLE form_id (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    form_id text COLLATE "C" NOT NULL,
+    source smallint NOT NULL,
+    state smallint NOT NULL DEFAULT 0,
+    submitted_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    audience_id bigint,
+    seq integer,
+    lease integer,
+    CONSTRAINT form_id_pkey PRIMARY KEY (id),
+    CONSTRAINT form_id_unique UNIQUE (app_id, form_id),
+    CONSTRAINT form_id_form CHECK (form_id <> ''::text AND length(form_id) <= 128),
+    CONSTRAINT form_id_reserved_for_someone CHECK (state = 0 OR audience_id IS NOT NULL),
+    CONSTRAINT form_id_state_known CHECK (state >= 0 AND state <= 3)
+) WITH (fillfactor=70, autovacuum_vacuum_scale_factor=0.02);
+CREATE INDEX form_id_expires_idx ON public.form_id USING btree (expires_at);
+CREATE INDEX form_id_user_idx ON public.form_id USING btree (app_id, user_id, expires_at);
+COMMENT ON TABLE form_id IS 'Permits of the form_id channel: each formId may carry one message to the user who submitted it, within seven days. Claimed earliest expiry first.';
+COMMENT ON COLUMN form_id.state IS '0 available, 1 reserved, 2 used, 3 invalid. Expired is not a state: it is expires_at <= now(), tested in the claim; the cron entry removes expired ones and counts them in form_id_day.';
+COMMENT ON COLUMN form_id.audience_id IS 'With seq: the recipient that it is, or was last, reserved for.';
+
+CREATE TABLE form_id_day (
+    app_id integer NOT NULL,
+    day date NOT NULL,
+    source smallint NOT NULL,
+    collected bigint NOT NULL DEFAULT 0,
+    expired bigint NOT NULL DEFAULT 0,
+    CONSTRAINT form_id_day_pkey PRIMARY KEY (app_id, day, source),
+    CONSTRAINT form_id_day_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT form_id_day_not_negative CHECK (collected >= 0 AND expired >= 0)
+);
+COMMENT ON TABLE form_id_day IS 'Per app, day (in the configured time zone) and source: formIds collected, and formIds that expired unused.';
+
+CREATE TABLE form_source (
+    app_id integer NOT NULL,
+    source smallint NOT NULL,
+    label_zh text NOT NULL,
+    label_en text NOT NULL,
+    CONSTRAINT form_source_pkey PRIMARY KEY (app_id, source),
+    CONSTRAINT form_source_app_fkey FOREIGN KEY (app_id) REFERENCES app(id) ON DELETE CASCADE,
+    CONSTRAINT form_source_positive CHECK (source > 0)
+);
+COMMENT ON TABLE form_source IS 'The places of a mini-program that yield formIds. Every app starts with the original''s seven; rows are added without a release.';
+
+CREATE TABLE idempotency_key (
+    principal text NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    status integer NOT NULL,
+    content_type text NOT NULL,
+    body bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT idempotency_key_pkey PRIMARY KEY (principal, key),
+    CONSTRAINT idempotency_key_length CHECK (length(key) >= 1 AND length(key) <= 255)
+);
+CREATE INDEX idempotency_key_created_at_idx ON public.idempotency_key USING btree (created_at);
+COMMENT ON TABLE idempotency_key IS 'The answer to a POST that carried an Idempotency-Key, written in the transaction of what it did.';
+
+CREATE TABLE node (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    name text NOT NULL,
+    started_at timestamp with time zone NOT NULL DEFAULT now(),
+    beat_at timestamp with time zone NOT NULL DEFAULT now(),
+    stopped_at timestamp with time zone,
+    CONSTRAINT node_pkey PRIMARY KEY (id)
+) WITH (fillfactor=50);
+COMMENT ON TABLE node IS 'Daemons that run chunks. A live one updates beat_at every second on a connection that also holds an advisory lock on its id.';
+
+CREATE TABLE openid_move (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    openid text COLLATE "C" NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    moved_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT openid_move_pkey PRIMARY KEY (id),
+    CONSTRAINT openid_move_app_fkey FOREIGN KEY (app_id) REFERENCES app(id)
+);
+CREATE INDEX openid_move_openid_idx ON public.openid_move USING btree (app_id, openid);
+COMMENT ON TABLE openid_move IS 'Who held an openid before it moved to another user of the app.';
+
+CREATE TABLE product (
+    app_id integer NOT NULL,
+    code text NOT NULL,
+    title text NOT NULL,
+    price numeric(10,2) NOT NULL,
+    on_shelf boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT product_pkey PRIMARY KEY (app_id, code),
+    CONSTRAINT product_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT product_code_form CHECK (code <> ''::text AND length(code) <= 64),
+    CONSTRAINT product_price_not_negative CHECK (price >= 0::numeric),
+    CONSTRAINT product_title_form CHECK (title <> ''::text AND length(title) <= 64)
+);
+COMMENT ON TABLE product IS 'What a task advertises: code, title, price and whether it is on the shelf (上架).';
+
+CREATE TABLE reason (
+    reason smallint NOT NULL,
+    code text NOT NULL,
+    state text NOT NULL,
+    zh text NOT NULL,
+    en text NOT NULL,
+    CONSTRAINT reason_pkey PRIMARY KEY (reason),
+    CONSTRAINT reason_code_unique UNIQUE (code)
+);
+COMMENT ON TABLE reason IS 'Why a recipient was not sent: stable codes with their texts (recipient.reason).';
+
+CREATE TABLE recipient (
+    audience_id bigint NOT NULL,
+    seq integer NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    vars jsonb,
+    state smallint NOT NULL DEFAULT 0,
+    attempt smallint NOT NULL DEFAULT 0,
+    permit_tries smallint NOT NULL DEFAULT 0,
+    ambiguous boolean NOT NULL DEFAULT false,
+    inferred boolean NOT NULL DEFAULT false,
+    lease integer NOT NULL DEFAULT 0,
+    reason smallint,
+    platform_code integer,
+    permit_id bigint,
+    openid text COLLATE "C",
+    rid text,
+    note text,
+    msgid bigint,
+    delivery smallint,
+    retry_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    CONSTRAINT recipient_pkey PRIMARY KEY (audience_id, seq),
+    CONSTRAINT recipient_user_unique UNIQUE (user_id, audience_id),
+    CONSTRAINT recipient_ambiguous_keeps_openid CHECK (NOT ambiguous OR openid IS NOT NULL),
+    CONSTRAINT recipient_reason_when_not_sent CHECK ((state = ANY (ARRAY[3, 4, 5])) = (reason IS NOT NULL)),
+    CONSTRAINT recipient_sending_written_ahead CHECK (state <> 1 OR openid IS NOT NULL AND attempt > 0),
+    CONSTRAINT recipient_state_known CHECK (state >= 0 AND state <= 6)
+) WITH (fillfactor=50, autovacuum_vacuum_scale_factor=0.05);
+COMMENT ON TABLE recipient IS 'One user of one task with its outcome. Keyed by the version of the list (task.audience_id), so that an upload in progress is apart from the list in force.';
+COMMENT ON COLUMN recipient.vars IS 'The upload''s further columns, an array in the order of audience.columns.';
+COMMENT ON COLUMN recipient.ambiguous IS 'An earlier attempt may have reached the user. The row then keeps its permit, and is only ever sent again with that one (invariant 5).';
+
+CREATE TABLE recipient_state (
+    state smallint NOT NULL,
+    name text NOT NULL,
+    CONSTRAINT recipient_state_pkey PRIMARY KEY (state),
+    CONSTRAINT recipient_state_name_unique UNIQUE (name)
+);
+COMMENT ON TABLE recipient_state IS 'Names of recipient.state.';
+
+CREATE TABLE sweeper (
+    name text NOT NULL,
+    last_started_at timestamp with time zone NOT NULL DEFAULT now(),
+    last_success_at timestamp with time zone,
+    last_error text NOT NULL DEFAULT ''::text,
+    last_error_at timestamp with time zone,
+    CONSTRAINT sweeper_pkey PRIMARY KEY (name)
+) WITH (fillfactor=50);
+COMMENT ON TABLE sweeper IS 'The cron entries and the upkeep of the daemons: when each last ran, and last succeeded, anywhere.';
+
+CREATE TABLE task (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    template_id text NOT NULL,
+    topic text NOT NULL DEFAULT ''::text,
+    caption text NOT NULL DEFAULT ''::text,
+    tips text NOT NULL DEFAULT ''::text,
+    product_code text,
+    product_title text,
+    product_price numeric(10,2),
+    product_on_shelf boolean,
+    product_taken_at timestamp with time zone,
+    audience text NOT NULL,
+    audience_id bigint,
+    rate_per_second integer NOT NULL DEFAULT 0,
+    misfire text NOT NULL DEFAULT 'late'::text,
+    not_after timestamp with time zone,
+    priority text NOT NULL DEFAULT 'normal'::text,
+    on_unknown text NOT NULL DEFAULT 'leave'::text,
+    on_price_change text NOT NULL DEFAULT 'pause'::text,
+    wait_for_permit_until timestamp with time zone,
+    state text NOT NULL DEFAULT 'draft'::text,
+    causes text[] NOT NULL DEFAULT '{}'::text[],
+    note text NOT NULL DEFAULT ''::text,
+    channel text,
+    template_name text,
+    template_page text,
+    template_fields jsonb,
+    start_at timestamp with time zone,
+    chunk_size integer,
+    chunk_count integer,
+    fill_cursor text COLLATE "C",
+    planned_at timestamp with time zone,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    created_by text NOT NULL,
+    sent_by text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT task_pkey PRIMARY KEY (id),
+    CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
+    CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
+    CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
+    CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
+    CONSTRAINT task_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
+    CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'canceled'::text]))),
+    CONSTRAINT task_frozen_once_sent CHECK (state = 'draft'::text OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
+    CONSTRAINT task_misfire_known CHECK (misfire = ANY (ARRAY['late'::text, 'skip'::text])),
+    CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
+    CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
+    CONSTRAINT task_paused_for_a_cause CHECK ((state = 'paused'::text) = (cardinality(causes) > 0)),
+    CONSTRAINT task_planned_has_chunks CHECK (planned_at IS NULL OR num_nulls(chunk_size, chunk_count, audience_id) = 0),
+    CONSTRAINT task_priority_known CHECK (priority = ANY (ARRAY['urgent'::text, 'normal'::text, 'bulk'::text])),
+    CONSTRAINT task_product_whole CHECK (num_nulls(product_code, product_title, product_price, product_on_shelf, product_taken_at) = ANY (ARRAY[0, 5])),
+    CONSTRAINT task_rate_not_negative CHECK (rate_per_second >= 0),
+    CONSTRAINT task_scheduled_has_time CHECK (state <> 'scheduled'::text OR start_at IS NOT NULL),
+    CONSTRAINT task_state_known CHECK (state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'sending'::text, 'paused'::text, 'done'::text, 'missed'::text, 'canceled'::text]))
+);
+CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
+CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
+CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
+COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
+COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
+COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
+
+CREATE VIEW task_recipient AS
+ SELECT t.id AS task_id,
+    r.seq,
+    r.user_id,
+    r.openid,
+    s.name AS state,
+    e.code AS reason,
+    r.attempt,
+    r.ambiguous,
+    r.inferred,
+    r.permit_id,
+    r.platform_code,
+    r.rid,
+    r.note,
+    r.msgid,
+    r.sent_at,
+    r.updated_at
+   FROM task t
+     JOIN recipient r ON r.audience_id = t.audience_id
+     JOIN recipient_state s ON s.state = r.state
+     LEFT JOIN reason e ON e.reason = r.reason;
+COMMENT ON VIEW task_recipient IS 'The recipients of each task with their states and reasons by name, for people who look at the tables.';
+
+CREATE TABLE template (
+    app_id integer NOT NULL,
+    template_id text NOT NULL,
+    channel text NOT NULL,
+    name text NOT NULL,
+    page text NOT NULL,
+    fields jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT template_pkey PRIMARY KEY (app_id, template_id),
+    CONSTRAINT template_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT template_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
+    CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
+);
+COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
+
+CREATE OR REPLACE FUNCTION public.add_reasons(a jsonb, b jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(jsonb_object_agg(key, n), '{}')
+      FROM (SELECT key, sum(value::int) AS n FROM (SELECT * FROM jsonb_each_text(a) UNION ALL SELECT * FROM jsonb_each_text(b)) e GROUP BY key) s
+$function$
+
