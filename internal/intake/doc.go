@@ -25,7 +25,7 @@
 //
 // The id column is the one that Options.IDColumn names (its header without regard to case, or its number from 1); else the
 // first with a known name for a user id (user_id, 用户ID, …), else the first with a known name for an openid, else the
-// first column. The first row is a header if
+// first column, whose header may be a mere "id". The first row is a header if
 //
 //   - one of its cells is a known name, or the name in Options.IDColumn, or
 //   - the cell in the id column has letters outside ASCII or a space, and that of the next row has not.

@@ -16,10 +16,13 @@ const maxColumnName = 64
 // userIDNames and openIDNames are the known headers of id columns, in the form of plainName.
 func userIDNames() []string {
 	return []string{
-		"userid", "uid", "user", "memberid", "customerid", "id",
+		"userid", "uid", "memberid", "customerid",
 		"用户id", "用户编号", "用户号", "会员id", "会员编号", "会员号", "客户id", "客户编号", "指定用户id",
 	}
 }
+
+// firstColumnNames are known in the first column only: elsewhere they are data, a role or the code of Indonesia.
+func firstColumnNames() []string { return []string{"id", "user", "编号"} }
 
 func openIDNames() []string { return []string{"openid", "wxopenid", "微信openid", "用户openid"} }
 
@@ -91,6 +94,9 @@ func (r *Reader) findID(idColumn string, first cells) (named bool, err error) {
 		return slices.IndexFunc(plain, func(p string) bool { return slices.Contains(names, p) })
 	}
 	userID, openID := anyOf(userIDNames()), anyOf(openIDNames())
+	if userID < 0 && openID < 0 && slices.Contains(firstColumnNames(), plain[0]) {
+		userID = 0
+	}
 	named = userID >= 0 || openID >= 0
 	switch {
 	case idColumn == "" && userID >= 0:
