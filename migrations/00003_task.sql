@@ -30,7 +30,6 @@ CREATE TABLE task (
     template_page         text,
     template_fields       jsonb,
     start_at              timestamptz,
-    start_version         integer       NOT NULL DEFAULT 0,
     chunk_size            integer,
     chunk_count           integer,
     fill_cursor           text          COLLATE "C",
@@ -66,7 +65,6 @@ CREATE INDEX task_active_idx ON task (id) WHERE state IN ('sending', 'paused');
 CREATE INDEX task_app_idx ON task (app_id, id);
 COMMENT ON TABLE task IS
     'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
-COMMENT ON COLUMN task.start_version IS 'Counts send requests and moves. The start job carries it, so that an older one does nothing.';
 COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 
