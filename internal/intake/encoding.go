@@ -3,7 +3,6 @@ package intake
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"unicode/utf8"
 
@@ -152,50 +151,4 @@ func (c *checkedText) count(text []byte) {
 		c.inLine, text = 0, text[last+1:]
 	}
 	c.inLine += utf8.RuneCount(text)
-}
-
-// errBudget ends the reading of a row that is larger than any good row.
-var errBudget = errors.New("row exceeds its budget")
-
-// budgetReader fails when more than its budget was read since it was last renewed: no row can fill the memory.
-type budgetReader struct {
-	src          io.Reader
-	budget, left int64
-	failed       error // what ended the reading other than the end of the text
-}
-
-func (b *budgetReader) renew() { b.left = b.budget }
-
-func (b *budgetReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		b.failed = errBudget
-		return 0, errBudget
-	}
-	n, err := b.src.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.failed = err
-	}
-	return n, err
-}
-
-// limitReader fails with a FileError of the code when more than its limit is read.
-type limitReader struct {
-	src   io.Reader
-	left  int64
-	limit int64
-	code  Code
-}
-
-func newLimitReader(src io.Reader, limit int64, code Code) *limitReader {
-	return &limitReader{src: src, left: limit, limit: limit, code: code}
-}
-
-func (l *limitReader) Read(p []byte) (int, error) {
-	// One more byte than allowed tells a file at the limit from one over it.
-	n, err := l.src.Read(p[:min(int64(len(p)), l.left+1)])
-	if l.left -= int64(n); l.left < 0 {
-		return 0, &FileError{Code: l.code, Detail: sizeDetail(l.limit)}
-	}
-	return n, err
 }

@@ -3,7 +3,6 @@ package intake
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,40 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 )
-
-// Limits bound a file. A zero field takes the value of [DefaultLimits].
-type Limits struct {
-	// MaxFileBytes counts the file as it is uploaded.
-	MaxFileBytes int64
-	// MaxUnpackedBytes counts the parts of an XLSX file unpacked.
-	MaxUnpackedBytes int64
-	// MaxColumns counts the cells of a row.
-	MaxColumns int
-	// MaxCellBytes counts the UTF-8 of a cell. A row with a longer one is refused, the others go on.
-	MaxCellBytes int
-}
-
-// DefaultLimits are 100 MB, 1 GB unpacked, 200 columns and 4 KiB a cell.
-func DefaultLimits() Limits {
-	return Limits{MaxFileBytes: 100_000_000, MaxUnpackedBytes: 1_000_000_000, MaxColumns: 200, MaxCellBytes: 4096}
-}
-
-func (l Limits) orDefault() Limits {
-	d := DefaultLimits()
-	return Limits{
-		MaxFileBytes:     cmp.Or(l.MaxFileBytes, d.MaxFileBytes),
-		MaxUnpackedBytes: cmp.Or(l.MaxUnpackedBytes, d.MaxUnpackedBytes),
-		MaxColumns:       cmp.Or(l.MaxColumns, d.MaxColumns),
-		MaxCellBytes:     cmp.Or(l.MaxCellBytes, d.MaxCellBytes),
-	}
-}
-
-// rowBudget is more than a good row takes, with its quotes or tags and what is read ahead.
-func (l Limits) rowBudget() int64 {
-	return int64(l.MaxColumns)*int64(l.MaxCellBytes+128) + 2*textBuffer
-}
-
-func sizeDetail(bytes int64) string { return fmt.Sprintf("at most %d bytes", bytes) }
 
 // Options say what is known of an upload.
 type Options struct {
