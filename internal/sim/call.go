@@ -19,7 +19,13 @@ const gatewayPage = `<html>
 //
 // The first half of the latency is waited out even when the caller has left: the platform has the request, and delivers
 // it. A sender that was killed meanwhile and starts again meets its own late message, as it would in the world.
+//
+// A send counts as in flight until the moment before its caller could know that it has ended: a caller that never has
+// more than seven calls open is never seen with eight.
 func (s *Sim) serveCall(w http.ResponseWriter, r *http.Request, t target, decide func() verdict, answer func(verdict)) {
+	if t.on == OnSend {
+		s.enter()
+	}
 	s.mu.Lock()
 	if t.on == OnSend {
 		if tok := s.tokens[accessToken(r)]; tok != nil {
@@ -51,18 +57,38 @@ func (s *Sim) serveCall(w http.ResponseWriter, r *http.Request, t target, decide
 		s.mu.Unlock()
 	}
 	wait(r.Context(), p.latency-p.latency/2)
+	if p.rule != nil && p.rule.Kind == Hang {
+		<-r.Context().Done()
+	}
+	if t.on == OnSend {
+		s.inFlight.Add(-1)
+	}
 	if p.rule == nil {
 		answer(v)
 		return
 	}
-	s.misbehave(w, r, *p.rule, t.on)
+	s.misbehave(w, *p.rule, t.on)
+}
+
+// enter counts a send in.
+func (s *Sim) enter() {
+	s.calls.Add(1)
+	n := s.inFlight.Add(1)
+	for {
+		most := s.maxInFlight.Load()
+		if n <= most || s.maxInFlight.CompareAndSwap(most, n) {
+			return
+		}
+	}
 }
 
 // misbehave gives the answer of a fault.
-func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, rule Rule, on Endpoint) {
+func (s *Sim) misbehave(w http.ResponseWriter, rule Rule, on Endpoint) {
 	switch rule.Kind {
-	case Drop, Reset:
-		hangUp(w, rule.Kind)
+	case Drop, Hang:
+		panic(http.ErrAbortHandler) // the server's own way to close a connection without an answer
+	case Reset:
+		reset(w)
 	case Unavailable:
 		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
 	case GatewayPage:
@@ -73,9 +99,6 @@ func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, rule Rule, on En
 	case NoErrCode:
 		jsonHeader(w)
 		_, _ = io.WriteString(w, `{"errmsg":"ok"}`)
-	case Hang:
-		<-r.Context().Done()
-		hangUp(w, Drop)
 	case SystemError:
 		s.inject(w, codeSystemError, on)
 	case ErrCode:
@@ -97,13 +120,13 @@ func (s *Sim) inject(w http.ResponseWriter, code int, on Endpoint) {
 	writeVerdict(w, v)
 }
 
-// hangUp ends the connection without an answer.
-func hangUp(w http.ResponseWriter, kind Kind) {
+// reset ends the connection so that the caller reads "connection reset by peer".
+func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // the server's way to say the same
+		panic(http.ErrAbortHandler) // no connection of its own to reset, as under HTTP/2
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && kind == Reset {
+	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()

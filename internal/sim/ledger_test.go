@@ -212,3 +212,30 @@ const (
 	waitLong = 10 * time.Second
 	waitStep = time.Millisecond
 )
+
+// A caller that never has more than seven calls open is never seen with eight, even where answers are lost.
+func TestStats_MaxInFlightIsNeverMoreThanTheCallersOwn(t *testing.T) {
+	t.Parallel()
+	const callers = 7
+	b := setup(t, sim.Config{Faults: rules(
+		sim.Rule{Kind: sim.Drop, Probability: 0.1}, sim.Rule{Kind: sim.Reset, Probability: 0.1},
+		sim.Rule{Kind: sim.Unavailable, Probability: 0.1},
+	)})
+	url := served(t, b) + sendPath + "?access_token=" + b.token
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := range 200 {
+				_, _ = post(t, client, url, body(fmt.Sprintf("o%d-%d", i, n), "f"))
+			}
+		})
+	}
+	wg.Wait()
+	client.CloseIdleConnections()
+	stats := b.sim.Stats()
+	require.Equal(t, int64(callers*200), stats.Calls)
+	require.LessOrEqual(t, stats.MaxInFlight, int64(callers))
+	require.Positive(t, stats.Faults[sim.Drop])
+	require.Positive(t, stats.Faults[sim.Reset])
+}

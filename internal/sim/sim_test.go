@@ -22,7 +22,7 @@ const (
 	sendPath   = "/cgi-bin/message/wxopen/template/send"
 )
 
-// bench is one simulator with a token, called without a network.
+// testBundle is one simulator with a token, called without a network.
 type testBundle struct {
 	sim   *sim.Sim
 	token string

@@ -27,8 +27,6 @@ var works = sync.Pool{New: func() any { return &work{body: make([]byte, 0, start
 
 // sendTemplate is POST /cgi-bin/message/wxopen/template/send.
 func (s *Sim) sendTemplate(w http.ResponseWriter, r *http.Request) {
-	s.enter()
-	defer s.inFlight.Add(-1)
 	if r.Method != http.MethodPost {
 		writeVerdict(w, verdict{code: codeNeedPost})
 		return
@@ -47,18 +45,6 @@ func (s *Sim) sendTemplate(w http.ResponseWriter, r *http.Request) {
 	s.serveCall(w, r, target{on: OnSend, key: k.msg.toUser, formID: k.msg.formID}, func() verdict {
 		return s.deliverTemplate(accessToken(r), k, parsed, arrived)
 	}, func(v verdict) { writeVerdict(w, v) })
-}
-
-// enter counts a call in.
-func (s *Sim) enter() {
-	s.calls.Add(1)
-	n := s.inFlight.Add(1)
-	for {
-		most := s.maxInFlight.Load()
-		if n <= most || s.maxInFlight.CompareAndSwap(most, n) {
-			return
-		}
-	}
 }
 
 var errTooLarge = errors.New("body is over 1 MiB")

@@ -20,7 +20,7 @@ const (
 	// DefaultTimeout bounds one HTTP call from the wait for a connection to the last byte of the answer. It is long on
 	// purpose: every call cut short is an ambiguous one.
 	DefaultTimeout = 8 * time.Second
-	// DefaultMaxConns is the number of connections kept open when the caller does not say.
+	// DefaultMaxConns is the number of connections when the caller does not say.
 	DefaultMaxConns = 64
 
 	dialTimeout         = 3 * time.Second
@@ -40,8 +40,9 @@ type Config struct {
 	BaseURL string // scheme and host, optionally a path prefix; default [DefaultBaseURL]
 	AppID   string
 	Secret  string
-	// MaxConns is the number of idle connections kept for reuse: the most calls the caller keeps in flight at a time.
-	// More calls are still made, on connections that are then closed. Default [DefaultMaxConns].
+	// MaxConns is the most connections at a time, all kept for reuse: the number of calls that the caller keeps in flight.
+	// Further calls wait for a connection within their Timeout, and are NotSent if they get none: opening more, to close
+	// them at once, would run the machine out of ports at ten thousand calls a second. Default [DefaultMaxConns].
 	MaxConns int
 	Timeout  time.Duration // of one HTTP call; default [DefaultTimeout]
 }
@@ -105,7 +106,6 @@ func New(cfg Config, tokens TokenSource) (*Client, error) {
 			"Content-Type": {"application/json; charset=utf-8"},
 			"User-Agent":   {"minipush"},
 		},
-		exchanges: sync.Pool{New: func() any { return newExchange() }},
 	}, nil
 }
 
@@ -133,6 +133,7 @@ func newTransport(base *url.URL, conns int) (*http.Transport, error) {
 		DialContext:         dialer.DialContext,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: conns,
+		MaxConnsPerHost:     conns,
 		IdleConnTimeout:     idleConnTimeout,
 		TLSHandshakeTimeout: tlsHandshakeTimeout,
 		DisableCompression:  true, // answers are a few dozen bytes

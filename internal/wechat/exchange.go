@@ -33,13 +33,14 @@ type exchange struct {
 	refs    atomic.Int32 // the call, and each body not yet closed
 	first   requestBody
 	rewind  func() (io.ReadCloser, error)
-	release func(*exchange)
+	release func(*exchange) // gives it back to the pool of its client
 }
 
-func newExchange() *exchange {
+func newExchange(release func(*exchange)) *exchange {
 	x := &exchange{
 		request: make([]byte, 0, startBodyBytes),
 		reply:   make([]byte, 0, startReply),
+		release: release,
 	}
 	x.rewind = x.rewound
 	return x
@@ -88,9 +89,8 @@ func (b *requestBody) Close() error {
 func (c *Client) begin() *exchange {
 	x, ok := c.exchanges.Get().(*exchange)
 	if !ok {
-		x = newExchange()
+		x = newExchange(c.recycle)
 	}
-	x.release = c.recycle
 	x.request, x.reply = x.request[:0], x.reply[:0]
 	x.started.Store(false)
 	x.refs.Store(1)

@@ -24,7 +24,8 @@ type Result struct {
 
 	// Ambiguous: the message may or may not have been delivered.
 	Ambiguous bool
-	// NotSent: no request was written, so the message was certainly not delivered.
+	// NotSent: the platform cannot have acted: no request was written, or the one that was written was refused for its
+	// token and no fresh token could be had.
 	NotSent bool
 
 	// Err is nil for ClassOK only. It is an *APIError where Code is set. Its text holds no token, openid or formId.

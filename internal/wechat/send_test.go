@@ -279,3 +279,30 @@ func TestSendTemplate_BuffersAreNotSharedBetweenCalls(t *testing.T) {
 	}
 	require.Zero(t, mixed.Load())
 }
+
+// A call that found no connection free within its time was never written: it is not one of the ambiguous.
+func TestSendTemplate_NoConnectionFree_IsNotSent(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 1)
+	url := rawServer(t, func(conn net.Conn) {
+		readRequest(conn)
+		arrived <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn) // until the client gives up
+	})
+	c, err := wechat.New(wechat.Config{
+		BaseURL: url, AppID: "wx1", Secret: testSecret, MaxConns: 1, Timeout: 300 * time.Millisecond,
+	}, oneToken())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	first := make(chan wechat.Result, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	go func() { first <- c.SendTemplate(t.Context(), message()) }()
+	<-arrived
+
+	second := c.SendTemplate(ctx, message())
+
+	require.True(t, second.NotSent, "%v", second.Err)
+	require.False(t, second.Ambiguous)
+	require.True(t, (<-first).Ambiguous)
+}
