@@ -16,5 +16,5 @@ func NewLogger(cfg Log, w io.Writer, isTerminal bool) *slog.Logger {
 	if cfg.Format == "json" || (cfg.Format != "tint" && !isTerminal) {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: "01-02 15:04:05.000", NoColor: !isTerminal}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "01-02 15:04:05.000", NoColor: !isTerminal}))
 }

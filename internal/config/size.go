@@ -25,8 +25,13 @@ type sizeUnit struct {
 // sizeUnits lists the decimal units first: of two that fit, String takes the earlier.
 func sizeUnits() []sizeUnit {
 	return []sizeUnit{
-		{"GB", GB}, {"MB", MB}, {"kB", KB},
-		{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1},
+		{"GB", GB},
+		{"MB", MB},
+		{"kB", KB},
+		{"GiB", 1 << 30},
+		{"MiB", 1 << 20},
+		{"KiB", 1 << 10},
+		{"B", 1},
 	}
 }
 

@@ -241,8 +241,10 @@ func TestXLSXAtItsLimits(t *testing.T) {
 	_, _, err = readXLSX(t, file, intake.Options{Limits: intake.Limits{MaxFileBytes: int64(len(file)) - 1}})
 	require.Equal(t, intake.FileTooLarge, fileCode(t, err))
 
-	long := parts(t, map[string]string{"xl/sharedStrings.xml": `<sst><si><t>` + strings.Repeat("x", 100) + `</t></si><si><t>` + strings.Repeat("y", 101) + `</t></si></sst>`,
-		"xl/worksheets/sheet1.xml": sheet(`<row><c><v>1</v></c><c t="s"><v>0</v></c></row><row><c><v>2</v></c><c t="s"><v>1</v></c></row>`)})
+	long := parts(t, map[string]string{
+		"xl/sharedStrings.xml":     `<sst><si><t>` + strings.Repeat("x", 100) + `</t></si><si><t>` + strings.Repeat("y", 101) + `</t></si></sst>`,
+		"xl/worksheets/sheet1.xml": sheet(`<row><c><v>1</v></c><c t="s"><v>0</v></c></row><row><c><v>2</v></c><c t="s"><v>1</v></c></row>`),
+	})
 	_, rows, err = readXLSX(t, long, intake.Options{Limits: intake.Limits{MaxCellBytes: 100}})
 	require.Equal(t, io.EOF, err)
 	require.Equal(t, []string{"1 1|" + strings.Repeat("x", 100), "2:2 cell_too_long 2"}, rows)
