@@ -24,7 +24,7 @@
 // # Cost
 //
 // The hot path is one call in flight at a time on one mutex for about a microsecond: a body of the usual shape is read by
-// hand, and a message costs 72 bytes in the ledger, plus its values where they are personal. The benchmark holds the
+// hand, and a message costs 80 bytes in the ledger, plus its values where they are personal. The benchmark holds the
 // handler against one that answers a constant.
 //
 // # Adding a channel

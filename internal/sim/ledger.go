@@ -50,7 +50,7 @@ type shape struct {
 	keys, colors               []string
 }
 
-// record is one message, 72 bytes. The strings are shared with the permit, and the values with equal messages.
+// record is one message, 80 bytes. The strings are shared with the permit, and the values with equal messages.
 type record struct {
 	at             int64 // Unix nanoseconds
 	appID          string
