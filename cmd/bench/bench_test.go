@@ -2,22 +2,38 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+// binary builds minipush once, in a directory that TestMain removes.
+var binary func() (string, error) //nolint:gochecknoglobals // set once, before the first test
+
 // TestMain lets the test binary be started again as a helper process, as the bench starts itself.
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "minipush-bench-test-")
+	if err != nil {
+		panic(err)
+	}
+	binary = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(dir, "minipush")
+		return path, buildMinipush(context.Background(), path)
+	})
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 func TestMedian_IsTheMiddle(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 // statsIdle is how long a backend of Postgres may sit on its table statistics once it is idle (10 s), and a little more.
 const statsIdle = 11 * time.Second
 
+const pollGone = 20 * time.Millisecond
+
 // cost is what a run of (d) cost the database, all of it: minipush's statements, the queue's, the sweepers'.
 type cost struct {
 	Recipients int           `json:"recipients"`
@@ -151,6 +153,9 @@ func (m *meter) ended(ctx context.Context, role string, recipients int) (cost, e
 
 // settled adds what is exact only when serve's connections are closed: the counters of the tables.
 func (m *meter) settled(ctx context.Context, c *cost) error {
+	if err := m.waitGone(ctx, serveRole); err != nil {
+		return err
+	}
 	before := *m
 	if err := m.read(ctx); err != nil {
 		return err
@@ -158,6 +163,27 @@ func (m *meter) settled(ctx context.Context, c *cost) error {
 	c.WALStat = m.wal - before.wal
 	c.Recipient, c.FormID = m.recipient.minus(before.recipient), m.formID.minus(before.formID)
 	return nil
+}
+
+// waitGone waits until the last connection of a role has ended: a backend hands in its counters before it leaves the list.
+func (m *meter) waitGone(ctx context.Context, role string) error {
+	tick := time.NewTicker(pollGone)
+	defer tick.Stop()
+	for {
+		var left int
+		err := m.pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE usename = $1`, role).Scan(&left)
+		if err != nil || left == 0 {
+			if err != nil {
+				return fmt.Errorf("look for connections: %w", err)
+			}
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d connections of %s are left: %w", left, role, context.Cause(ctx))
+		}
+	}
 }
 
 // statement is one of the dearest statements of a run.

@@ -92,7 +92,12 @@ func common(cmd *cobra.Command, opt *options, pairs int) {
 	f.IntVar(&opt.pairs, "pairs", pairs, "interleaved pairs")
 	f.BoolVar(&opt.asJSON, "json", false, "print the report as JSON")
 	f.BoolVar(&opt.verbose, "verbose", false, "pass on what the child processes log")
+	f.StringVar(&opt.binary, "minipush", "", "measure this `PROGRAM` and not the working tree")
+	f.DurationVar(&opt.settle, "settle", statsIdle, "wait this long for the counters of idle connections")
 	f.DurationVar(&opt.timeout, "timeout", time.Hour, "give up after this long")
+	if err := f.MarkHidden("settle"); err != nil {
+		panic(err) // a flag that does not exist: a mistake of the programmer
+	}
 }
 
 // measure sets up the machinery, runs what it is given, and prints the report, also of what was measured before an error.
@@ -107,9 +112,10 @@ func measure(cmd *cobra.Command, opt options, fn func(ctx context.Context, b *be
 		return fmt.Errorf("make directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{opt: opt, dir: dir, binary: filepath.Join(dir, "minipush"), log: &progress{out: cmd.ErrOrStderr(), verbose: opt.verbose}}
-	if opt.rows > 0 || opt.chosen(minipush) || opt.regimes {
+	b := &bench{opt: opt, dir: dir, binary: opt.binary, log: &progress{out: cmd.ErrOrStderr(), verbose: opt.verbose}}
+	if b.binary == "" && (opt.rows > 0 || opt.chosen(minipush) || opt.regimes) {
 		b.log.say("building minipush")
+		b.binary = filepath.Join(dir, "minipush")
 		if err := buildMinipush(ctx, b.binary); err != nil {
 			return err
 		}

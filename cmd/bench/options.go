@@ -18,6 +18,10 @@ type options struct {
 	rows                          int // of an import
 	asJSON, verbose               bool
 	timeout                       time.Duration
+	// binary is a minipush that was built elsewhere; empty: the bench builds the working tree.
+	binary string
+	// settle is how long to wait for the counters of idle connections.
+	settle time.Duration
 }
 
 // check refuses what cannot be measured.

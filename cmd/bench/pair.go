@@ -179,12 +179,12 @@ func (b *bench) runMinipush(ctx context.Context, db *database, far *farEnd, w wo
 
 // listFile writes the list of a task and returns its path.
 func (b *bench) listFile(w workload) (string, error) {
-	path := filepath.Join(b.dir, fmt.Sprintf("list-%d.csv", w.Recipients))
+	path := filepath.Join(b.dir, fmt.Sprintf("list-%d-%d.csv", w.First, w.Recipients))
 	f, err := os.Create(path) //nolint:gosec // in the bench's own directory
 	if err != nil {
 		return "", fmt.Errorf("write list: %w", err)
 	}
-	err = writeList(f, w.Recipients, func(i int) int { return i })
+	err = writeList(f, w.Recipients, func(i int) int { return w.First + i })
 	if err := errors.Join(err, f.Close()); err != nil {
 		return "", fmt.Errorf("write list: %w", err)
 	}

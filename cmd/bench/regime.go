@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -117,7 +116,7 @@ func (r *run) sendIn(ctx context.Context, name regime, w workload) (result, erro
 		}
 	}
 	select { // until serve's idle connections have handed in their counters
-	case <-time.After(statsIdle):
+	case <-time.After(r.b.opt.settle):
 	case <-ctx.Done():
 		return result{}, context.Cause(ctx)
 	}
@@ -150,6 +149,5 @@ func (r *run) sendTiny(ctx context.Context, w workload) error {
 			}
 		}
 	}
-	_, err := r.daemon.call(ctx, http.MethodGet, "/readyz", "", nil)
-	return err
+	return nil
 }

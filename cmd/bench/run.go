@@ -60,9 +60,15 @@ func (r *run) sendFresh(ctx context.Context, w workload) (result, error) {
 	return r.measure(ctx, task, w)
 }
 
-// collect fills the users and their formIds, by COPY: their intake is not what is measured.
+// collect fills the users and their formIds, by COPY: their intake is not what is measured. It does so on a connection that
+// ends, so that its counters are handed in before the meter begins.
 func (r *run) collect(ctx context.Context, w workload) error {
-	return pgx.BeginFunc(ctx, r.db.pool, func(tx pgx.Tx) error {
+	pool, err := r.db.connect(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		var app int32
 		if err := tx.QueryRow(ctx, `SELECT id FROM app WHERE key = $1`, appKey).Scan(&app); err != nil {
 			return fmt.Errorf("find app: %w", err)

@@ -22,11 +22,41 @@ func measured(t *testing.T, args ...string) report {
 	return r
 }
 
-func TestBench_MeasuresEveryVariantOnce(t *testing.T) {
+// built is one minipush for all tests of the package.
+func built(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	return path
+}
+
+func TestBench_MeasuresEveryVariantAndEveryRegime(t *testing.T) {
 	t.Parallel()
-	r := measured(t, "--recipients", "200", "--per-job-recipients", "50", "--pairs", "1", "--in-flight", "50", "--only", "0,a,b,c")
+	r := measured(t, "--recipients", "200", "--per-job-recipients", "50", "--pairs", "1", "--in-flight", "50",
+		"--regimes", "--regime-recipients", "200", "--settle", "10ms", "--minipush", built(t))
 	require.Len(t, r.Pairs, 1)
-	for _, v := range []variant{constantLoop, simLoop, theOriginal, jobEach} {
+	for _, v := range variants() {
 		require.Positive(t, r.Pairs[0].Rates[v], "(%s)", v)
 	}
+	require.Positive(t, r.Pairs[0].PeakMemory)
+	c := r.Pairs[0].Cost
+	require.Equal(t, 200, c.Recipients)
+	require.GreaterOrEqual(t, c.Recipient.Updated, int64(400), "each recipient is written ahead, and its outcome after")
+	require.Positive(t, c.Statements)
+	require.Positive(t, c.WALBytes)
+	require.Len(t, r.Regimes, len(regimes()))
+	for _, g := range r.Regimes {
+		require.GreaterOrEqual(t, g.Cost.Recipient.Updated, int64(400), g.Regime)
+	}
+	require.Len(t, r.Exact, 1+len(regimes()))
+}
+
+func TestBench_MeasuresTheImport(t *testing.T) {
+	t.Parallel()
+	r := measured(t, "import", "--rows", "2000", "--pairs", "1", "--minipush", built(t))
+	require.Len(t, r.Imports, 1)
+	require.Equal(t, 1980, r.Imports[0].Distinct)
+	require.Positive(t, r.Imports[0].Import)
+	require.Positive(t, r.Imports[0].Copy)
+	require.Positive(t, r.Imports[0].PeakMemory)
 }
