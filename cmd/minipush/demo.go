@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,7 +195,11 @@ func (r *demoRun) send(ctx context.Context) error {
 	if r.task, err = r.s.store.Task(ctx, task.ID); err != nil {
 		return err
 	}
-	return r.cli.answer(r.task, func(w io.Writer) { reasonTable(w, r.task.Reasons); fmt.Fprintln(w) })
+	if !r.cli.json() { // a program has had the task from watch
+		reasonTable(r.cli.stdout, r.task.Reasons)
+		r.cli.say("")
+	}
+	return nil
 }
 
 // prepare registers app, product and template, reports users and formIds, and sets the faults. The formIds whose answer never

@@ -1,15 +1,22 @@
 package main_test
 
 import (
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"minipush/internal/config"
+	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/seal"
+	"minipush/internal/store"
+	"minipush/internal/store/storetest"
+	"minipush/internal/web"
 )
 
 func read(t *testing.T, path string) string {
@@ -74,4 +81,29 @@ func TestOriginal_EveryLabelAndMessageHasAHome(t *testing.T) {
 	for _, s := range push.FormSources() {
 		require.Contains(t, doc, s.LabelZH)
 	}
+}
+
+func TestREADME_APITable_IsTheRouteTable(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Pool(t)
+	log := slog.New(slog.DiscardHandler)
+	key, err := seal.NewKey(testKey)
+	require.NoError(t, err)
+	d, err := dispatch.New(dispatch.Config{Location: time.UTC, Key: key}, store.New(pool), log)
+	require.NoError(t, err)
+	server, err := web.New(web.Config{Addr: "127.0.0.1:0"}, d, store.New(pool), log)
+	require.NoError(t, err)
+	defer server.Close()
+	served := map[string]string{}
+	for _, r := range server.Routes() {
+		if !strings.HasPrefix(r.Pattern, "/ops/jobs") { // the queue's own pages
+			served[r.Method+" "+r.Pattern] = r.Role.String()
+		}
+	}
+	written := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z]+ [^`]+)` \\| (\\w+) \\|").FindAllStringSubmatch(
+		between(t, read(t, "../../README.md"), "<!-- api -->", "<!-- /api -->"), -1) {
+		written[row[1]] = row[2]
+	}
+	require.Equal(t, served, written)
 }

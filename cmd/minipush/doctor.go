@@ -80,7 +80,7 @@ func (c *cli) examine(ctx context.Context) []finding {
 	note("direct address", "reaches the same database", sameDatabase(ctx, db))
 	note("durability", "fsync, synchronous_commit and full_page_writes are on", durable(ctx, db))
 	skew, err := clockSkew(ctx, db)
-	note("clock", fmt.Sprintf("%s apart from the database's", skew.Round(time.Millisecond)), err)
+	note("clock", fmt.Sprintf("%s apart from the database's", skew.Round(10*time.Microsecond)), err)
 	workers, err := liveWorkers(ctx, db.store)
 	note("workers", fmt.Sprintf("%d running", workers), err)
 	apps, err := db.store.Apps(ctx)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ func (c *cli) newSession(cfg *config.Config, db *database, log *slog.Logger) (*s
 	if err != nil {
 		return nil, fmt.Errorf("set up: %w", err)
 	}
-	return &session{cfg: *cfg, log: log, store: db.store, dispatch: d, clock: clock{loc}, actor: "cli:" + cmp.Or(c.env("USER"), "unknown")}, nil
+	return &session{cfg: *cfg, log: log, store: db.store, dispatch: d, clock: clock{loc}, actor: c.actor()}, nil
 }
 
 // dispatchConfig is the settings in the words of package dispatch, which takes zero for "the default": where a setting allows
@@ -103,4 +104,13 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 		},
 		BatchRows: cfg.Import.BatchRows,
 	}
+}
+
+// actor is who is written down for what this command does: the account that runs it.
+func (c *cli) actor() string {
+	name := c.env("USER")
+	if account, err := user.Current(); err == nil && name == "" {
+		name = account.Username
+	}
+	return "cli:" + cmp.Or(name, "unknown")
 }
