@@ -25,6 +25,8 @@ type Config struct {
 	Addr string
 	// OpsAddr, where set, serves /healthz, /readyz and /metrics, which are then not served at Addr.
 	OpsAddr string
+	// OpsOnly serves /healthz, /readyz and /metrics and nothing else: for a daemon that only works.
+	OpsOnly bool
 	// Location is the time zone of times in answers. Default UTC.
 	Location *time.Location
 	// MaxUpload bounds an uploaded list, in bytes. Default 100 MiB.
@@ -71,16 +73,20 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 	if s.mainLn, err = listen(cfg.Addr); err != nil {
 		return nil, err
 	}
-	onMain, onOps := s.Routes(), []api.Route(nil)
-	if cfg.OpsAddr != "" {
+	var routes []api.Route
+	if !cfg.OpsOnly {
+		routes = s.serviceRoutes()
+	}
+	if cfg.OpsAddr == "" {
+		routes = append(routes, s.opsRoutes()...)
+	} else {
 		if s.opsLn, err = listen(cfg.OpsAddr); err != nil {
 			_ = s.mainLn.Close()
 			return nil, err
 		}
-		onMain, onOps = s.serviceRoutes(), s.opsRoutes()
-		s.ops = s.newHTTPServer(onOps)
+		s.ops = s.newHTTPServer(s.opsRoutes())
 	}
-	s.main = s.newHTTPServer(onMain)
+	s.main = s.newHTTPServer(routes)
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -45,11 +46,8 @@ func (a *API) reportFormIDs(ctx context.Context, c *call, batch *formIDBatch) (*
 func receive[Item any](ctx context.Context, field string, raw []json.RawMessage,
 	hand func(context.Context, []Item) (dispatch.Received, error),
 ) (dispatch.Received, error) {
-	if raw == nil {
-		return dispatch.Received{}, &push.InvalidError{Field: field, Rule: "required", Message: "must be an array"}
-	}
-	if len(raw) > dispatch.MaxBatch {
-		return dispatch.Received{}, &push.InvalidError{Field: field, Rule: "too_many", Message: fmt.Sprintf("has %d items; at most %d are allowed", len(raw), dispatch.MaxBatch)}
+	if len(raw) == 0 || len(raw) > dispatch.MaxBatch {
+		return dispatch.Received{}, &push.InvalidError{Field: field, Rule: "batch_size", Message: fmt.Sprintf("must have 1 to %d items", dispatch.MaxBatch)}
 	}
 	items, index := make([]Item, 0, len(raw)), make([]int, 0, len(raw))
 	rejected := []dispatch.Rejection{}
@@ -60,6 +58,9 @@ func receive[Item any](ctx context.Context, field string, raw []json.RawMessage,
 			continue
 		}
 		items, index = append(items, item), append(index, i)
+	}
+	if len(items) == 0 {
+		return dispatch.Received{Rejected: rejected}, nil
 	}
 	got, err := hand(ctx, items)
 	if err != nil {
@@ -77,7 +78,7 @@ func receive[Item any](ctx context.Context, field string, raw []json.RawMessage,
 // decodeItem is decode for one item of a batch: the message is about the item, not about a place in the body.
 func decodeItem(text json.RawMessage, item any) error {
 	if len(text) == 0 || text[0] != '{' {
-		return fmt.Errorf("must be an object")
+		return errors.New("must be an object")
 	}
 	err := decode(text, item)
 	if err == nil {

@@ -25,9 +25,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case errors.As(err, &tooLarge):
 		return nil, err
 	case err != nil:
-		return nil, problem(http.StatusBadRequest, "unreadable_body", "the body could not be read to its end")
+		return nil, unreadable()
 	}
 	return body, nil
+}
+
+// unreadable says that the client broke off, or was too slow.
+func unreadable() error {
+	return problem(http.StatusBadRequest, "unreadable_body", "the body could not be read to its end")
 }
 
 // decode reads one JSON value into v: no field that v does not have, nothing after the value, valid UTF-8. What is wrong is a

@@ -78,8 +78,10 @@ func problemOf(err error) *Problem {
 		return &Problem{Status: http.StatusUnauthorized, Code: "unauthenticated", Detail: err.Error()}
 	case errors.As(err, &tooLarge):
 		return problem(http.StatusRequestEntityTooLarge, "too_large", "the body has more than %d bytes", tooLarge.Limit)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return problem(http.StatusServiceUnavailable, "timeout", "the call took too long and was given up; nothing was changed")
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(http.StatusServiceUnavailable, "timeout", "the call took too long and was given up; look before you try it again, or use an Idempotency-Key")
+	case errors.Is(err, context.Canceled):
+		return problem(http.StatusBadRequest, "canceled", "the client broke the call off")
 	}
 	return problem(http.StatusInternalServerError, internalCode, "something went wrong on our side; the log has it under the request id")
 }

@@ -42,6 +42,7 @@ func TestProblemOf_IsOneTableFromErrorsToAnswers(t *testing.T) {
 		"Unauthenticated":   {fmt.Errorf("%w: no token", auth.ErrUnauthenticated), 401, "unauthenticated"},
 		"TooLarge":          {fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 8}), 413, "too_large"},
 		"Timeout":           {fmt.Errorf("query: %w", context.DeadlineExceeded), 503, "timeout"},
+		"ClientGone":        {fmt.Errorf("query: %w", context.Canceled), 400, "canceled"},
 		"Ours":              {errors.New("password=hunter2 is wrong"), 500, "internal"},
 		"OursBesideInvalid": {errors.Join(&push.InvalidError{Field: "a"}, errors.New("disk full")), 500, "internal"},
 	} {

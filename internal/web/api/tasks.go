@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"minipush/internal/push"
@@ -61,16 +60,7 @@ func (a *API) changeTask(ctx context.Context, c *call, body *json.RawMessage) (*
 	if err := decode(*body, &push.TaskSpec{}); err != nil {
 		return nil, err
 	}
-	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error {
-		app := spec.App
-		if err := decode(*body, spec); err != nil {
-			return err
-		}
-		if spec.App != app {
-			return &push.InvalidError{Field: "app", Rule: "immutable", Message: "cannot be changed; make another task"}
-		}
-		return nil
-	})
+	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(*body, spec) })
 	return &task, err
 }
 
@@ -102,7 +92,7 @@ func (a *API) listRecipients(ctx context.Context, c *call, _ *none) (*recipientL
 	if err != nil {
 		return nil, err
 	}
-	recipients, next := cut(rows, limit, "recipients", func(r push.Recipient) string { return fmt.Sprint(r.Seq) })
+	recipients, next := cut(rows, limit, "recipients", func(r push.Recipient) string { return strconv.Itoa(int(r.Seq)) })
 	return &recipientList{Recipients: recipients, NextCursor: next}, nil
 }
 

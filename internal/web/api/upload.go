@@ -71,8 +71,12 @@ type patientReader struct {
 func (p *patientReader) Read(b []byte) (int, error) {
 	p.allow(p.stall)
 	n, err := p.body.Read(b)
-	if err != nil {
-		p.done()
+	if err == nil {
+		return n, nil
+	}
+	p.done()
+	if tooLarge := (*http.MaxBytesError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
+		err = unreadable()
 	}
 	return n, err
 }

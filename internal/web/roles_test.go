@@ -1,0 +1,130 @@
+package web_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/web/api"
+	"minipush/internal/web/auth"
+)
+
+// TestRoutes goes over the route table: whatever is added to it is held to the same rules.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	id, _ := b.draft(t, "user_id", "1", "2", "3")
+	concrete := strings.NewReplacer("{app}", "health", "{id}", strconv.FormatInt(id, 10), "{user_id}", "1", "{code}", "1989", "{template_id}", "T1")
+	before := b.dump(t)
+
+	// as makes a call of a route with a token, in the way in which the route wants it.
+	as := func(t *testing.T, route api.Route, token string) reply {
+		t.Helper()
+		var change []request
+		if strings.HasPrefix(route.Pattern, "/ops/jobs") && token != "" {
+			change = append(change, basic(token))
+		}
+		return b.call(t, token, route.Method, concrete.Replace(route.Pattern), "", change...)
+	}
+	for _, route := range b.server.Routes() {
+		if route.Role == auth.NoRole {
+			require.Contains(t, []string{"/healthz", "/readyz", "/metrics", "/api/v1/openapi.yaml"}, route.Pattern, "only these are open to everybody")
+			require.Equal(t, 200, as(t, route, "").status, route.Pattern)
+			continue
+		}
+		t.Run(route.Method+" "+route.Pattern, func(t *testing.T) {
+			for _, token := range []string{"", "mp_" + strings.Repeat("A", 43), "nonsense"} {
+				r := as(t, route, token)
+				require.Equal(t, 401, r.status)
+				require.Equal(t, "unauthenticated", r.code(t))
+				require.NotEmpty(t, r.header.Get("WWW-Authenticate"))
+			}
+			access := auth.Access(route.Method != http.MethodGet)
+			for _, role := range auth.Roles() {
+				if role.May(route.Role, access) {
+					continue
+				}
+				r := as(t, route, b.tokens[role])
+				require.Equal(t, 403, r.status, "%s: %s", role, r.body)
+				require.Equal(t, "forbidden", r.code(t))
+			}
+			if strings.Contains(route.Pattern, "{app}") || strings.Contains(route.Pattern, "{id}") {
+				r := as(t, route, b.othersToken)
+				require.Equal(t, 404, r.status, r.body)
+				require.Equal(t, "not_found", r.code(t))
+			}
+			require.Equal(t, before, b.dump(t), "a refused call changes nothing")
+		})
+	}
+}
+
+func TestRoles_EachMayWhatTheTableSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	_, path := b.draft(t, "user_id", "1")
+	for _, tc := range []struct {
+		role         auth.Role
+		method, path string
+		status       int
+	}{
+		{auth.Collector, "GET", "/api/v1/apps/health/products/1989", 200},
+		{auth.Viewer, "GET", "/api/v1/apps/health/products/1989", 200},
+		{auth.Viewer, "GET", path, 200},
+		{auth.Viewer, "GET", path + "/reach", 200},
+		{auth.Author, "GET", path + "/preview", 200},
+		{auth.Author, "POST", path + "/product", 200},
+		{auth.Operator, "GET", "/api/v1/apps/health/templates/T1", 200},
+		{auth.Operator, "POST", "/api/v1/apps/health/pause", 200},
+		{auth.Approver, "POST", path + "/unschedule", 409}, // admitted; the draft is refused
+	} {
+		r := b.call(t, b.tokens[tc.role], tc.method, tc.path, "")
+		require.Equal(t, tc.status, r.status, "%s %s as %s: %s", tc.method, tc.path, tc.role, r.body)
+	}
+}
+
+func TestApps_OfAnotherTokenDoNotExist(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	id, path := b.draft(t, "user_id", "1", "2")
+
+	require.NotContains(t, b.call(t, b.othersToken, "GET", "/api/v1/apps", "").body, "health")
+	require.Contains(t, b.call(t, b.othersToken, "GET", "/api/v1/apps", "").body, "other")
+	require.JSONEq(t, `{"tasks":[],"next_cursor":null}`, b.call(t, b.othersToken, "GET", "/api/v1/tasks", "").body)
+	require.Contains(t, b.admin(t, 200, "GET", "/api/v1/tasks?app=health", "").body, `"topic":"双十一"`)
+
+	for name, make := range map[string]func() reply{
+		"a list by app":      func() reply { return b.call(t, b.othersToken, "GET", "/api/v1/tasks?app=health", "") },
+		"a task in the body": func() reply { return b.call(t, b.othersToken, "POST", "/api/v1/tasks", taskJSON) },
+		"a task to exclude": func() reply {
+			other := b.token(t, "mixed", auth.Admin, []int32{b.health.ID})
+			return b.call(t, other, "PUT", path+"/audience?exclude_task="+strconv.FormatInt(id+1000, 10), "1\n")
+		},
+		"a task that is not there": func() reply { return b.admin(t, 404, "GET", "/api/v1/tasks/99999", "") },
+		"an id that is no number":  func() reply { return b.admin(t, 404, "GET", "/api/v1/tasks/abc", "") },
+		"an app that is not there": func() reply { return b.admin(t, 404, "GET", "/api/v1/apps/nope/permits", "") },
+	} {
+		r := make()
+		require.Equal(t, 404, r.status, "%s: %s", name, r.body)
+		require.Equal(t, "not_found", r.code(t), name)
+	}
+}
+
+func TestToken_StopsWorkingWhenItIsRevoked(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, configWithoutTokenCache())
+	require.Equal(t, 200, b.call(t, b.tokens[auth.Viewer], "GET", "/api/v1/tasks", "").status)
+	require.NoError(t, b.store.RevokeAPIToken(t.Context(), "viewer"))
+	require.Equal(t, 401, b.call(t, b.tokens[auth.Viewer], "GET", "/api/v1/tasks", "").status)
+
+	tokens, err := b.store.APITokens(t.Context())
+	require.NoError(t, err)
+	for _, token := range tokens {
+		require.Equal(t, token.Name == "viewer", token.LastUsedAt != nil, "the use of a token is noted: %s", token.Name)
+	}
+}
