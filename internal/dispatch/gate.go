@@ -18,10 +18,12 @@ type gate struct {
 	// tasks are the tasks with a run here; the value counts the runs.
 	tasks  map[int64]int
 	closed map[int64]bool
+	// contents are what those tasks say. A task that has chunks is frozen, so it is read once while it has runs here.
+	contents map[int64]*content
 }
 
 func newGate(d *Dispatcher) *gate {
-	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]bool{}}
+	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]bool{}, contents: map[int64]*content{}}
 }
 
 // enter notes that a run of the task begins; leave that it has ended.
@@ -40,7 +42,26 @@ func (g *gate) leave(task int64) {
 	if g.tasks[task]--; g.tasks[task] == 0 {
 		delete(g.tasks, task)
 		delete(g.closed, task)
+		delete(g.contents, task)
 	}
+}
+
+// content returns what the task says, for a run that has entered.
+func (g *gate) content(ctx context.Context, task int64) (*content, error) {
+	g.mu.Lock()
+	c := g.contents[task]
+	g.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	c, err := loadContent(ctx, g.d.st, task)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.contents[task] = c
+	return c, nil
 }
 
 // close shuts the task's gate at once, on this process.

@@ -65,6 +65,8 @@ type run struct {
 	firstDone time.Time
 	closed    bool
 	notBefore time.Time
+	// empty says that the chunk had no pending row left when outcomes were last written.
+	empty bool
 }
 
 // runChunk is the work of one chunk job. A chunk that is not queued under this generation is none of its business.
@@ -82,11 +84,14 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{Run: lease, d: d, log: d.log.With("task_id", taskID, "chunk", no, "lease", lease.Lease), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Recovered > 0}
-	if lease.Recovered > 0 {
-		r.log.WarnContext(ctx, "chunk taken over", "recovered", lease.Recovered)
+		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Left > 0}
+	if lease.Left > 0 {
+		r.log.WarnContext(ctx, "chunk taken over", "ambiguous", lease.Left)
+		if err := d.st.Recover(ctx, lease); err != nil {
+			return err
+		}
 	}
-	if r.content, err = loadContent(ctx, d.st, taskID); err != nil {
+	if r.content, err = d.gate.content(ctx, taskID); err != nil {
 		return err
 	}
 	if r.client, err = d.clients.get(ctx, lease.AppID); err != nil {
@@ -282,10 +287,11 @@ func (r *run) recordOnce(ctx context.Context, done []verdict) error {
 	for i, v := range done {
 		outcomes[i] = v.Outcome
 	}
-	_, err := r.d.st.RecordOutcomes(ctx, r.Run, outcomes)
+	pending, err := r.d.st.RecordOutcomes(ctx, r.Run, outcomes)
 	if err != nil {
 		return err
 	}
+	r.empty = pending == 0
 	for _, v := range done {
 		delete(r.users, v.Seq)
 		if v.State != push.Pending {
@@ -354,6 +360,9 @@ func (r *run) abandon() {
 
 // nextPass goes over the rows that are pending again, or ends the run: for good, or until the first of them is due.
 func (r *run) nextPass(ctx context.Context) (more bool, err error) {
+	if r.empty {
+		return false, nil
+	}
 	if r.claimed == 0 && r.contended {
 		r.notBefore = time.Now().Add(contendedWait)
 		return false, nil

@@ -36,14 +36,21 @@ type clients struct {
 type appClient struct {
 	*wechat.Client
 	changed time.Time
+	looked  time.Time
 }
+
+// clientTTL is how long a client is used before its app is looked at again.
+const clientTTL = 2 * time.Second
 
 func newClients(cfg Config, st *store.Store, log *slog.Logger) *clients {
 	return &clients{cfg: cfg, st: st, log: log, byApp: map[int32]*appClient{}}
 }
 
-// get returns the client of an app as the app is now.
+// get returns the client of an app as the app is now, or was within clientTTL.
 func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) {
+	if held := c.recent(appID); held != nil {
+		return held, nil
+	}
 	secret, err := c.st.AppSecret(ctx, appID)
 	if err != nil {
 		return nil, err
@@ -51,6 +58,7 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held := c.byApp[appID]; held != nil && held.changed.Equal(secret.App.UpdatedAt) {
+		held.looked = time.Now()
 		return held.Client, nil
 	}
 	plain, err := c.cfg.Key.Open(secret.Sealed, secretContext(appID))
@@ -67,8 +75,17 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	if held := c.byApp[appID]; held != nil {
 		held.Close()
 	}
-	c.byApp[appID] = &appClient{Client: client, changed: secret.App.UpdatedAt}
+	c.byApp[appID] = &appClient{Client: client, changed: secret.App.UpdatedAt, looked: time.Now()}
 	return client, nil
+}
+
+func (c *clients) recent(appID int32) *wechat.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.byApp[appID]; held != nil && time.Since(held.looked) < clientTTL {
+		return held.Client
+	}
+	return nil
 }
 
 func (c *clients) close() {

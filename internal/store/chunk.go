@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -99,46 +100,47 @@ type Run struct {
 	Lo, Hi     int32
 	AudienceID int64
 	AppID      int32
-	// Pending is how many rows are open, Recovered how many of them a dead run had left in sending: those are ambiguous now.
-	Pending   int
-	Recovered int
+	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
+	Left int
 }
 
 // TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
-// do: the chunk is not queued with this generation. Rows that a dead run left in sending become pending and ambiguous, with
-// their permits, in the same transaction (invariants 5 and 6).
+// do: the chunk is not queued with this generation.
 func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int32, node int64) (run Run, ok bool, err error) {
 	run = Run{TaskID: taskID, No: no}
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		var left int
-		rows, _ := s.db(ctx).Query(ctx, `
-			UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
-			  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-			RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.pending + c.sending, c.sending`, taskID, no, generation, node)
-		n := 0
-		_, err := pgx.ForEachRow(rows, []any{&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Pending, &left}, func() error { n++; return nil })
-		if err != nil || n == 0 {
-			return err
-		}
-		ok, run.Recovered = true, left
-		if left == 0 {
-			return nil
-		}
-		return s.recover(ctx, run)
-	})
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
+		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
+		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending`, taskID, no, generation, node)
+	_, err = pgx.ForEachRow(rows, []any{&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left}, func() error { ok = true; return nil })
 	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
 }
 
-func (s *Store) recover(ctx context.Context, run Run) error {
-	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
-		 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
-	if err != nil {
+// Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits (invariant 5). The run that
+// left them can write nothing more: its lease is gone (invariant 6).
+func (s *Store) Recover(ctx context.Context, run Run) error {
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		if held, err := s.fence(ctx, run); err != nil || !held {
+			return errors.Join(err, ErrLeaseLost)
+		}
+		tag, err := s.db(ctx).Exec(ctx, `
+			UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
+			 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
+		if err != nil {
+			return err
+		}
+		_, err = s.db(ctx).Exec(ctx, `
+			UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
 		return err
-	}
-	_, err = s.db(ctx).Exec(ctx, `
-		UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
-	return err
+	})
+	return wrap(err, "recover chunk %d/%d", run.TaskID, run.No)
+}
+
+// fence updates the chunk's row under run's lease.
+func (s *Store) fence(ctx context.Context, run Run) (held bool, err error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE chunk SET updated_at = clock_timestamp() WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running'`, run.TaskID, run.No, run.Lease)
+	return tag.RowsAffected() == 1, err
 }
 
 // EndRun gives a chunk up: done if nothing in it is open, else idle until notBefore (zero: at once). held is false if the lease is lost.

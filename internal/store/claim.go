@@ -112,7 +112,7 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		              AND (o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true
 		      LEFT JOIN LATERAL (
 		           SELECT f.id, f.form_id, f.expires_at, f.ctid AS fid FROM form_id f
-		            WHERE f.app_id = $5 AND f.user_id = r.user_id AND f.expires_at > clock_timestamp() + $6::interval AND f.state = 0
+		            WHERE f.app_id = $5 AND f.user_id = r.user_id AND f.expires_at > now() + $6::interval AND f.state = 0
 		              AND u.openid IS NOT NULL AND d.there IS NULL
 		            ORDER BY f.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
@@ -205,7 +205,7 @@ func (s *Store) usable(ctx context.Context, appID int32, misses []miss, margin t
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT n.user_id FROM unnest($2::text[]) AS n(user_id)
 		  JOIN LATERAL (SELECT true FROM form_id f WHERE f.app_id = $1 AND f.user_id = n.user_id
-		       AND f.expires_at > clock_timestamp() + $3::interval AND f.state = 0 LIMIT 1) f ON true`, appID, users, margin)
+		       AND f.expires_at > now() + $3::interval AND f.state = 0 LIMIT 1) f ON true`, appID, users, margin)
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	for _, u := range found {
 		held[u] = true

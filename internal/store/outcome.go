@@ -37,8 +37,8 @@ type Outcome struct {
 	Ambiguous bool
 	// NotCounted says that the attempt does not count: no call was made, or the trouble was not the recipient's.
 	NotCounted bool
-	MsgID     int64
-	RID, Note string
+	MsgID      int64
+	RID, Note  string
 	// AnsweredAt is when the answer came; RetryAt, for Pending, when the row is due again (zero: at once).
 	AnsweredAt time.Time
 	RetryAt    time.Time
