@@ -65,7 +65,7 @@ func findOrDownload(ctx context.Context, cfg Config, h *home) (binaries, error) 
 	}
 	b, err := download(ctx, cfg)
 	if err != nil {
-		return binaries{}, fmt.Errorf("no PostgreSQL %d or later on this machine, and its download went wrong: %w; %s", oldestMajor, err, install)
+		return binaries{}, fmt.Errorf("this machine has no PostgreSQL (%d or later, or the data's own version), and its download went wrong: %w; %s", oldestMajor, err, install)
 	}
 	return b, nil
 }

@@ -100,7 +100,7 @@ func fetch(ctx context.Context, cfg Config, staging string) error {
 		return g.err
 	}
 	if _, statErr := os.Stat(filepath.Join(pgsql, "bin", "initdb")); statErr != nil {
-		return errors.Join(err, statErr)
+		return cmp.Or(err, statErr)
 	}
 	return os.Chmod(pgsql, 0o755) //nolint:gosec // programs that the server's account runs
 }
