@@ -1,7 +1,8 @@
 // Package storetest gives each test a Postgres database of its own: fresh, migrated, dropped after.
 //
 // The server is the one of MINIPUSH_TEST_DATABASE_URL (an account that may create databases), or else a private one, shared by
-// all test processes that run at the same time and stopped by the last. It writes nothing through to the disk: what a
+// all test processes that run at the same time and stopped by the last. It lies in MINIPUSH_TEST_DATA_DIR, or else in the
+// account's cache (/var/cache/minipush/test for root, ~/.cache/minipush/test). It writes nothing through to the disk: what a
 // test's crash loses, no one misses. Tests that kill the server or measure it use [Durable].
 //
 // A migrated template database is built once per set of migrations, under an advisory lock, and cloned for each test. A test
@@ -131,12 +132,16 @@ func openServer() (*server, error) {
 
 // startPrivate joins the test server of this account. The process never leaves it in so many words: its end does.
 func startPrivate(ctx context.Context) (*localpg.Server, error) {
-	cache, err := localpg.DefaultCacheDir()
-	if err != nil {
-		return nil, err
+	dir := os.Getenv("MINIPUSH_TEST_DATA_DIR")
+	if dir == "" {
+		cache, err := localpg.DefaultCacheDir()
+		if err != nil {
+			return nil, err
+		}
+		dir = filepath.Join(cache, "test") // never where the account's own data is
 	}
 	s, err := localpg.Start(ctx, localpg.Config{
-		DataDir:  filepath.Join(cache, "test"),
+		DataDir:  dir,
 		Progress: os.Stderr,
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off",
