@@ -49,7 +49,6 @@ func (s *Server) guardJobs(pages http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "same-origin")
-		h.Set("X-Content-Type-Options", "nosniff")
 		pages.ServeHTTP(w, r)
 	})
 }

@@ -7,27 +7,30 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"minipush/internal/web/api"
 )
 
-// requestTime bounds the reading and the writing of a request that sets no bounds of its own.
-const requestTime = time.Minute
+// spareTime is what the reading and the writing of a request may take beyond CallTimeout, where it sets no bounds of its own.
+const spareTime = 30 * time.Second
 
 // wrap puts the layers around every request, the outermost first.
 func (s *Server) wrap(next http.Handler) http.Handler {
 	known := regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
-		_ = conn.SetReadDeadline(time.Now().Add(requestTime)) // a connection without deadlines is a test's
-		_ = conn.SetWriteDeadline(time.Now().Add(requestTime))
+		deadline := time.Now().Add(s.cfg.CallTimeout + spareTime)
+		_ = conn.SetReadDeadline(deadline) // a connection without deadlines is a test's
+		_ = conn.SetWriteDeadline(deadline)
 
 		id := r.Header.Get("X-Request-Id")
 		if !known.MatchString(id) {
 			id = rand.Text()
 		}
 		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		ctx, principal := api.WithPrincipalNote(api.WithRequestID(r.Context(), id))
 		r = r.WithContext(ctx)
 		out := &watched{ResponseWriter: w}
@@ -56,8 +59,8 @@ func (s *Server) finish(out *watched, r *http.Request, principal string, took ti
 	}
 	s.metrics.observe(route, out.status, took)
 	level := slog.LevelInfo
-	if route == "GET /healthz" || route == "GET /readyz" || route == "GET /metrics" {
-		level = slog.LevelDebug
+	if slices.Contains([]string{"GET /healthz", "GET /readyz", "GET /metrics", "GET " + jobsPrefix + "/"}, route) {
+		level = slog.LevelDebug // these are asked for every few seconds
 	}
 	s.log.LogAttrs(r.Context(), level, "request", slog.String("request_id", api.RequestID(r.Context())), slog.String("method", r.Method),
 		slog.String("route", route), slog.Int("status", out.status), slog.Duration("duration", took), slog.String("principal", principal),

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type Config struct {
 	MaxUpload int64
 	// CallTimeout bounds a call of the API that does not stream. Default 30 s.
 	CallTimeout time.Duration
+	// Stall is how long an upload or a download may stand still. Default 1 min.
+	Stall time.Duration
 	// ShutdownTimeout is how long requests in flight are waited for at the end. Default 20 s.
 	ShutdownTimeout time.Duration
 	// Tokens tunes the checking of tokens.
@@ -59,12 +62,11 @@ type Server struct {
 // New opens the addresses, so that they are known and taken before anything is served, and builds the route table.
 // After an error nothing is left open. Without a call of Serve, Close gives the addresses back.
 func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) (*Server, error) {
-	if cfg.ShutdownTimeout == 0 {
-		cfg.ShutdownTimeout = 20 * time.Second
-	}
+	cfg.ShutdownTimeout = cmp.Or(cfg.ShutdownTimeout, 20*time.Second)
+	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, 30*time.Second)
 	s := &Server{cfg: cfg, d: d, store: st, log: log}
 	s.tokens = auth.New(cfg.Tokens, st, log)
-	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout}, d, st, s.tokens, log)
+	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout, Stall: cfg.Stall}, d, st, s.tokens, log)
 	s.metrics = newMetrics(d, st, log)
 	var err error
 	if s.jobs, err = newJobPages(d, log); err != nil {
@@ -130,7 +132,7 @@ func (s *Server) Close() error {
 }
 
 // Serve serves until ctx ends, then stops cleanly: /readyz says no, no connection is taken any more, requests in flight are
-// waited for up to ShutdownTimeout. It returns nil after a clean stop.
+// waited for up to ShutdownTimeout and then cut off. It returns nil after a stop, and an error if it could not serve.
 func (s *Server) Serve(ctx context.Context) error {
 	jobsCtx, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopJobs()
@@ -162,13 +164,24 @@ func (s *Server) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer cancel()
 	started := time.Now()
-	err := s.main.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("wait for requests in flight: %w", err), s.main.Close())
-	}
+	err := stop(ctx, s.main, s.log)
 	if s.ops != nil {
-		err = errors.Join(err, s.ops.Shutdown(ctx))
+		err = errors.Join(err, stop(ctx, s.ops, s.log))
 	}
 	s.log.InfoContext(ctx, "http stopped", slog.Duration("duration", time.Since(started)))
 	return err
+}
+
+// stop waits for the requests of a server until ctx ends, and cuts off those that are left: a download that takes minutes
+// must not make the stop of a daemon fail.
+func stop(ctx context.Context, server *http.Server, log *slog.Logger) error {
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.WarnContext(ctx, "requests cut off at the stop")
+		err = server.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("stop http: %w", err)
+	}
+	return nil
 }

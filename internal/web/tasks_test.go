@@ -235,6 +235,35 @@ func TestUpload_ThatBreaksOffLeavesTheTaskAsItWas(t *testing.T) {
 	require.Equal(t, before, b.dump(t), "task %d", id)
 }
 
+func TestUpload_ThatStandsStillIsGivenUp(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, web.Config{Stall: 200 * time.Millisecond})
+	b.stocked(t)
+	_, path := b.draft(t, "user_id", "1", "2")
+	body, write := pipe()
+	go write("user_id\n3\n")
+	before := b.dump(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+b.server.Addr()+path+"/audience", body)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+b.tokens[auth.Author])
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 400, resp.StatusCode)
+	require.Equal(t, before, b.dump(t))
+}
+
+func TestCall_ThatTakesTooLongIsGivenUp(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, web.Config{CallTimeout: time.Nanosecond})
+	for _, change := range [][]request{nil, {header("Idempotency-Key", "k")}} {
+		r := b.refused(t, 503, "timeout", func() reply {
+			return b.call(t, b.tokens[auth.Collector], "POST", "/api/v1/apps/health/users", `{"users":[{"user_id":"1"}]}`, change...)
+		})
+		require.Equal(t, "1", r.header.Get("Retry-After"))
+	}
+}
+
 func TestTasks_ArePagedByKey(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -96,14 +96,14 @@ func (p *params) after(list string) string {
 	return key
 }
 
-// afterNumber is after for keys that are numbers.
-func (p *params) afterNumber(list string, def int64) int64 {
+// afterNumber is after for keys that are numbers up to highest; def for the first page.
+func (p *params) afterNumber(list string, def, highest int64) int64 {
 	key := p.after(list)
 	if key == "" {
 		return def
 	}
 	n, err := strconv.ParseInt(key, 10, 64)
-	if err != nil {
+	if err != nil || n < 0 || n > highest {
 		p.reject("cursor", "bad_cursor", "must be a next_cursor of this list")
 		return def
 	}

@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/json"
+	"math"
 	"strconv"
 
 	"minipush/internal/push"
@@ -19,7 +19,7 @@ func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error
 	limit := c.limit()
 	filter := store.TaskFilter{
 		AppIDs: c.principal.AppIDs, State: push.TaskState(c.text("state")), From: c.moment("from"), To: c.moment("to"),
-		Before: c.afterNumber("tasks", 0), Limit: limit + 1,
+		Before: c.afterNumber("tasks", 0, math.MaxInt64), Limit: limit + 1,
 	}
 	if filter.State != "" && !filter.State.Valid() {
 		c.reject("state", "unknown_state", "must be a state of a task")
@@ -56,11 +56,8 @@ func (a *API) createTask(ctx context.Context, c *call, spec *push.TaskSpec) (*pu
 func (a *API) showTask(_ context.Context, c *call, _ *none) (*push.Task, error) { return &c.task, nil }
 
 // changeTask writes the fields that the body has over those of a draft; null takes a time away.
-func (a *API) changeTask(ctx context.Context, c *call, body *json.RawMessage) (*push.Task, error) {
-	if err := decode(*body, &push.TaskSpec{}); err != nil {
-		return nil, err
-	}
-	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(*body, spec) })
+func (a *API) changeTask(ctx context.Context, c *call, _ *push.TaskSpec) (*push.Task, error) {
+	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(c.body, spec) })
 	return &task, err
 }
 
@@ -80,7 +77,7 @@ type recipientList struct {
 
 func (a *API) listRecipients(ctx context.Context, c *call, _ *none) (*recipientList, error) {
 	limit := c.limit()
-	filter := store.RecipientFilter{State: recipientState(c), UserID: c.text("user_id"), After: int32(c.afterNumber("recipients", -1)), Limit: limit + 1}
+	filter := store.RecipientFilter{State: recipientState(c), UserID: c.text("user_id"), After: int32(c.afterNumber("recipients", -1, math.MaxInt32)), Limit: limit + 1}
 	var known bool
 	if filter.Reason, known = push.ParseReason(c.text("reason")); !known {
 		c.reject("reason", "unknown_reason", "must be the code of a reason")
