@@ -1,0 +1,238 @@
+package main_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/push"
+	"minipush/internal/sim"
+	"minipush/internal/store/storetest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
+
+// commands lists every command that the help of the program names, each with its help.
+func commands(t *testing.T, p program, path ...string) []string {
+	t.Helper()
+	text := p.run(t, append(path, "--help")...)
+	all := []string{"$ minipush " + strings.Join(append(path, "--help"), " ") + "\n" + text}
+	_, list, found := strings.Cut(text, "Available Commands:\n")
+	if !found {
+		return all
+	}
+	for _, name := range regexp.MustCompile(`(?m)^  (\S+) `).FindAllStringSubmatch(list[:strings.Index(list, "\n\n")], -1) {
+		if name[1] != "help" {
+			all = append(all, commands(t, p, append(slices.Clone(path), name[1])...)...)
+		}
+	}
+	return all
+}
+
+func TestHelp_OfEveryCommand_IsTheGoldenFile(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(commands(t, newProgram(t)), "\n")
+	golden := filepath.Join("testdata", "help.txt")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, []byte(got), 0o600))
+	}
+	require.Equal(t, read(t, golden), got, "run: go test ./cmd/minipush -run Help -update")
+}
+
+func TestExitCodes_WrongUseIsTwo_FailureIsOne(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t, "MINIPUSH_HTTP_ADDR=127.0.0.1:1")
+	for _, test := range []struct {
+		args  []string
+		code  int
+		error string // a part of what is said on standard error
+	}{
+		{[]string{"task", "snd"}, 2, `did you mean "send"?`},
+		{[]string{"tsak"}, 2, `did you mean "task"?`},
+		{[]string{"task", "list", "--bogus"}, 2, "unknown flag: --bogus"},
+		{[]string{"task", "create"}, 2, `required flag(s) "app", "template" not set`},
+		{[]string{"task", "show"}, 2, "accepts 1 arg(s), received 0"},
+		{[]string{"task", "list", "--output", "xml"}, 2, "it must be table or json"},
+		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "[at in]"},
+		{[]string{"serve", "--role", "boss"}, 2, "it must be all, web or worker"},
+		{[]string{"sim", "--fault", "nonsense"}, 2, `unknown kind "nonsense"`},
+		{[]string{"config", "check", "--config", "missing.yaml"}, 1, "missing.yaml"},
+		{[]string{"health"}, 1, "Is it running? minipush serve"},
+		{[]string{"version"}, 2, "there is no command"},
+		{[]string{"task"}, 0, ""},
+	} {
+		code, _, stderr := p.try(t, "", test.args...)
+		require.Equal(t, test.code, code, "%v: %s", test.args, stderr)
+		require.Contains(t, stderr, test.error, "%v", test.args)
+	}
+}
+
+func TestErrors_ForPrograms_AreJSONWithCodeAndField(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	code, stdout, stderr := s.try(t, "", "task", "create", "--app", "shop", "--template", testTemplate, "--product", "1989",
+		"--topic", "十一个字的活动主题太长了", "--tips", strings.Repeat("长", 31), "--output", "json")
+	require.Equal(t, 1, code)
+	require.Empty(t, stdout)
+	var said struct {
+		Errors []struct{ Code, Field, Message string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(stderr), &said))
+	require.Len(t, said.Errors, 2, "all that is wrong at once")
+	require.Equal(t, "topic", said.Errors[0].Field)
+	require.Equal(t, "too_long", said.Errors[0].Code)
+	require.Equal(t, "tips", said.Errors[1].Field)
+}
+
+func TestServe_SchemaBehind_RefusesAndNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	p := onDatabase(t, storetest.Empty(t))
+	code, _, stderr := p.try(t, "", "serve")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "minipush migrate up")
+	code, _, stderr = p.try(t, "", "task", "list")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "minipush migrate up")
+
+	require.Contains(t, p.run(t, "migrate", "up"), "the schema is current")
+	require.Zero(t, p.serve(t).stop(t))
+
+	code, _, _ = p.try(t, "", "migrate", "down")
+	require.Equal(t, 2, code, "it asks whether it is meant")
+	require.Contains(t, p.run(t, "migrate", "down", "--yes"), "1 steps are missing")
+	code, _, stderr = p.try(t, "", "serve")
+	require.Equal(t, 1, code, "one step behind is behind")
+	require.Contains(t, stderr, "minipush migrate up")
+}
+
+func TestServe_WhatItNeeds_IsSaidWithTheWayOut(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port that is taken
+	require.NoError(t, err)
+	defer ln.Close()
+	taken := ln.Addr().String()
+	for name, test := range map[string]struct {
+		p     program
+		error string
+	}{
+		"port taken":           {onDatabase(t, url, "MINIPUSH_HTTP_ADDR="+taken), "the address " + taken + " is taken"},
+		"no key":               {newProgram(t, "MINIPUSH_DATABASE_URL="+url), "MINIPUSH_SECRET_KEY is not set"},
+		"container, no url":    {newProgram(t, "MINIPUSH_CONTAINER=1"), "Set MINIPUSH_DATABASE_URL"},
+		"bad cron spec":        {onDatabase(t, url, "MINIPUSH_CRON_EXPIRE_FORM_IDS=every day"), "MINIPUSH_CRON_EXPIRE_FORM_IDS"},
+		"database unreachable": {onDatabase(t, "postgres://127.0.0.1:1/none"), "minipush doctor"},
+	} {
+		code, _, stderr := test.p.try(t, "", "serve")
+		require.Equal(t, 1, code, name)
+		require.Contains(t, stderr, test.error, name)
+	}
+}
+
+func TestServe_Roles_WebSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	web := s.serve(t, "--role", "web")
+	users := s.people(t, "u", 2)
+	id := s.draft(t, web, users)
+	s.run(t, "task", "send", strconv.FormatInt(id, 10))
+	code, _, _ := s.with("MINIPUSH_HTTP_ADDR="+strings.TrimPrefix(web.url, "http://")).try(t, "", "health")
+	require.Zero(t, code)
+	_, found, _ := s.try(t, "", "doctor") // the durability of a test's database is off, and it says so
+	require.Contains(t, found, "0 running")
+	require.Regexp(t, `FAILED +durability`, found)
+	require.Empty(t, s.received())
+	worker := s.serve(t, "--role", "worker")
+	s.ended(t, web, id)
+	s.requireOneEach(t, users)
+	require.Equal(t, http.StatusOK, call(t, http.MethodGet, worker.url+"/readyz", "", nil, nil))
+}
+
+func TestTask_ThroughTheCommands_FromDraftToWorkbook(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	s.serve(t)
+	s.people(t, "u", 3)
+	var task push.Task
+	made := s.run(t, "task", "create", "--app", "shop", "--template", testTemplate, "--product", "1989", "--topic", "健康助利", "--output", "json")
+	require.NoError(t, json.Unmarshal([]byte(made), &task))
+	require.Equal(t, "cli:tester", task.CreatedBy)
+	id := strconv.FormatInt(task.ID, 10)
+
+	code, _, stderr := s.try(t, "", "task", "send", id)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "还没有上传用户ID")
+	require.Contains(t, s.feed(t, "user_id\nu0\nu1\n\"u 2\"\nu1\n", "task", "audience", id, "-", "--rejects", "rejects.csv"), "2 accepted, 1 duplicate, 1 rejected")
+	require.Contains(t, read(t, filepath.Join(s.home, "rejects.csv")), "u 2")
+
+	at := time.Now().Add(time.Hour).In(time.FixedZone("CST", 8*3600)).Format("2006-01-02 15:04")
+	require.Contains(t, s.run(t, "task", "send", id, "--at", at), "is scheduled for "+at+":00", "--at is read in the configured zone")
+	require.Contains(t, s.run(t, "task", "unschedule", id), "draft")
+	code, _, _ = s.try(t, "", "task", "cancel", id)
+	require.Equal(t, 2, code, "what cannot be undone asks for --yes")
+	out := s.run(t, "task", "send", id, "--wait")
+	require.Equal(t, "总发送数量=2,发送成功数量=2,发送失败数量=0\n", out, "it ends with the summary line")
+
+	list := s.run(t, "task", "list")
+	require.Regexp(t, `^序号 +任务创建时间 +模板ID +模板名称 +关联商品编码 +关联商品标题 +关联商品前台状态 +推送用户量 +任务类型 +状态 +进度\n`, list)
+	require.Regexp(t, `1989 +健康助利测试商品1 +上架 +2 +指定用户发送 +done 发送完成 +100%`, list)
+	require.Contains(t, s.run(t, "task", "export", id, "-o", "all.xlsx"), "2 recipients")
+	require.Equal(t, "PK", read(t, filepath.Join(s.home, "all.xlsx"))[:2], "a workbook by its name")
+	require.NotContains(t, s.run(t, "task", "export", id, "--state", "failed"), "u1")
+	code, _, stderr = s.try(t, "", "task", "send", id)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "此任务已发送id="+id)
+}
+
+func TestToken_Create_PrintsItOnceAndOnlyTheToken(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	require.Regexp(t, `^\{"token":"mp_[\w-]{43}"\}\n$`, s.run(t, "token", "create", "--name", "n", "--role", "collector", "--app", "shop", "--output", "json"))
+	require.NotContains(t, s.run(t, "token", "list"), "mp_")
+	code, _, stderr := s.try(t, "", "token", "create", "--name", "n", "--role", "collector")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "revoke that one first")
+	s.run(t, "token", "revoke", "n")
+	code, _, _ = s.try(t, "", "token", "create", "--name", "m", "--role", "boss")
+	require.Equal(t, 2, code)
+}
+
+func TestImport_BadLines_AreNamed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	out := s.feed(t, "\ufeffuser_id,form_id,source\n1,good,4\n2,undefined,4\n3,good,4\n4,fine,99\n", "permit", "import", "-", "--app", "shop")
+	require.Contains(t, out, "1 accepted, 1 duplicate, 2 rejected")
+	require.Contains(t, out, "line 3: ")
+	require.Contains(t, out, "line 5: ")
+	code, _, stderr := s.try(t, "user,form_id,source\n", "permit", "import", "-", "--app", "shop")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, `line 1, column 1: "user" is not a column`)
+	require.Contains(t, s.feed(t, "code,title,price,on_shelf\n1,甲,9.90,上架\n2,乙,250,no\n", "product", "import", "-", "--app", "shop"), "2 set")
+}
+
+// The demo has a data directory of its own, beside which nothing is touched, and can be run again and again.
+func TestDemo_OnceAndAgain_EndsWithTheMix(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t)
+	for range 2 {
+		out := p.run(t, "demo", "--once")
+		require.Contains(t, out, "总发送数量=638,发送成功数量=560,发送失败数量=78")
+		for _, row := range []string{`no_permit +30 `, `no_openid +20 `, `permit_dead +20 `, `unsure +8 `} {
+			require.Regexp(t, row, out)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(p.home, "data"))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "only the demo's own directory")
+}
