@@ -28,6 +28,8 @@ type importPair struct {
 	Import     time.Duration `json:"import_ns"`
 	Copy       time.Duration `json:"copy_ns"`
 	PeakMemory int64         `json:"peak_memory_bytes"` // of the importing serve
+	CPU        time.Duration `json:"serve_cpu_ns"`      // of the importing serve
+	Dearest    []statement   `json:"dearest"`           // of the import
 }
 
 func (p importPair) ratio() float64 { return p.Import.Seconds() / p.Copy.Seconds() }
@@ -97,7 +99,7 @@ func (b *bench) runImport(ctx context.Context, no int, list importList, path str
 
 	p.Rows, p.Distinct = list.rows, len(list.distinct)
 	steps := []func() error{
-		func() (err error) { p.Import, err = r.timeImport(ctx, list, path); return err },
+		func() error { return r.timeImport(ctx, list, path, &p) },
 		func() (err error) { p.Copy, err = r.timeCopy(ctx, list); return err },
 	}
 	for i := range steps {
@@ -105,8 +107,8 @@ func (b *bench) runImport(ctx context.Context, no int, list importList, path str
 		if _, err := db.pool.Exec(ctx, `TRUNCATE recipient`); err != nil {
 			return p, fmt.Errorf("empty table: %w", err)
 		}
-		if _, err := db.pool.Exec(ctx, `CHECKPOINT`); err != nil {
-			return p, fmt.Errorf("checkpoint: %w", err)
+		if r.meter, err = begin(ctx, db.pool); err != nil {
+			return p, err
 		}
 		if err := steps[(i+no)%len(steps)](); err != nil {
 			return p, err
@@ -116,27 +118,39 @@ func (b *bench) runImport(ctx context.Context, no int, list importList, path str
 	return p, err
 }
 
-func (r *run) timeImport(ctx context.Context, list importList, path string) (time.Duration, error) {
+func (r *run) timeImport(ctx context.Context, list importList, path string, p *importPair) error {
 	task, err := r.daemon.createTask(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	f, err := os.Open(path) //nolint:gosec // the bench wrote it
 	if err != nil {
-		return 0, fmt.Errorf("read list: %w", err)
+		return fmt.Errorf("read list: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
+	pid := r.daemon.serve.cmd.Process.Pid
+	cpu, err := cpuTime(pid)
+	if err != nil {
+		return err
+	}
 	begun := time.Now()
 	got, err := r.daemon.upload(ctx, task, io.NopCloser(f))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	took := time.Since(begun)
+	p.Import = time.Since(begun)
+	if p.CPU, err = cpuTime(pid); err != nil {
+		return err
+	}
+	p.CPU -= cpu
+	if p.Dearest, err = r.meter.dearest(ctx, serveRole, r.b.opt.statements); err != nil {
+		return err
+	}
 	want := imported{Total: list.rows, Accepted: len(list.distinct), Duplicate: list.rows - len(list.distinct)}
 	if got != want {
-		return 0, fmt.Errorf("the import took %+v of %+v", got, want)
+		return fmt.Errorf("the import took %+v of %+v", got, want)
 	}
-	return took, nil
+	return nil
 }
 
 // timeCopy writes the same rows, without the repetitions that the table would refuse.
@@ -157,6 +171,10 @@ func (r *report) judgeImports() {
 		all = append(all, p.ratio())
 		peak = max(peak, p.PeakMemory)
 	}
+	last := r.Imports[len(r.Imports)-1]
+	r.Exact = append(r.Exact, exactReport{Of: "the last import", Dearest: last.Dearest, Figures: []figure{
+		plain("processor time of serve a row, µs", float64(last.CPU.Microseconds())/float64(last.Rows), "%.2f"),
+	}})
 	r.Figures = append(r.Figures,
 		atMost("import / COPY of the same rows", median(all), 3, "%.2f"),
 		atMost("peak memory of the importing serve, MB", float64(peak)/megabyte, 100, "%.1f"))

@@ -90,6 +90,7 @@ func importCommand() *cobra.Command {
 func common(cmd *cobra.Command, opt *options, pairs int) {
 	f := cmd.Flags()
 	f.IntVar(&opt.pairs, "pairs", pairs, "interleaved pairs")
+	f.IntVar(&opt.statements, "statements", 12, "how many of the dearest statements to name")
 	f.BoolVar(&opt.asJSON, "json", false, "print the report as JSON")
 	f.BoolVar(&opt.verbose, "verbose", false, "pass on what the child processes log")
 	f.StringVar(&opt.binary, "minipush", "", "measure this `PROGRAM` and not the working tree")

@@ -22,6 +22,8 @@ type options struct {
 	binary string
 	// settle is how long to wait for the counters of idle connections.
 	settle time.Duration
+	// statements is how many of the dearest are named.
+	statements int
 }
 
 // check refuses what cannot be measured.

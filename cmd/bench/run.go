@@ -11,9 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// dearestShown is how many statements a report names.
-const dearestShown = 12
-
 // run is one serve process on one database.
 type run struct {
 	b      *bench
@@ -125,7 +122,7 @@ func (r *run) measure(ctx context.Context, task int64, w workload) (result, erro
 	if res.cost, err = r.meter.ended(ctx, r.db.pg.role, w.Recipients); err != nil {
 		return res, err
 	}
-	if res.dearest, err = r.meter.dearest(ctx, r.db.pg.role, dearestShown); err != nil {
+	if res.dearest, err = r.meter.dearest(ctx, r.db.pg.role, r.b.opt.statements); err != nil {
 		return res, err
 	}
 	if res.peak, err = peakMemory(pid); err != nil {
