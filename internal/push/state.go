@@ -28,7 +28,7 @@ func (s TaskState) CanMove(next TaskState) bool {
 	case TaskSending:
 		return next == TaskPaused || next == TaskDone || next == TaskCanceled
 	case TaskPaused:
-		return next == TaskSending || next == TaskCanceled
+		return next == TaskSending || next == TaskDone || next == TaskCanceled
 	case TaskDone, TaskCanceled:
 		return false
 	}
