@@ -34,6 +34,8 @@ CREATE TABLE app_token (
 COMMENT ON TABLE app_token IS
     'The platform''s access token of an app, shared by all daemons. One of them refreshes it at a time (refreshing_until); version counts the tokens, so that a token that failed is replaced once.';
 
+-- Of the columns of an index, the one that tells rows apart comes first, here and in the tables of permits and recipients: two
+-- indexes led by the app would rival each other for a look-up whenever the statistics do not know the app yet.
 CREATE TABLE app_user (
     app_id     integer     NOT NULL,
     user_id    text        COLLATE "C" NOT NULL,
@@ -41,8 +43,8 @@ CREATE TABLE app_user (
     moved      boolean     NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT app_user_pkey PRIMARY KEY (app_id, user_id),
-    CONSTRAINT app_user_openid_unique UNIQUE (app_id, openid),
+    CONSTRAINT app_user_pkey PRIMARY KEY (user_id, app_id),
+    CONSTRAINT app_user_openid_unique UNIQUE (openid, app_id),
     CONSTRAINT app_user_app_fkey FOREIGN KEY (app_id) REFERENCES app (id),
     CONSTRAINT app_user_user_id_form CHECK (user_id <> '' AND length(user_id) <= 64),
     CONSTRAINT app_user_openid_form CHECK (openid <> '' AND length(openid) <= 128)
@@ -61,7 +63,7 @@ CREATE TABLE openid_move (
     CONSTRAINT openid_move_pkey PRIMARY KEY (id),
     CONSTRAINT openid_move_app_fkey FOREIGN KEY (app_id) REFERENCES app (id)
 );
-CREATE INDEX openid_move_openid_idx ON openid_move (app_id, openid);
+CREATE INDEX openid_move_openid_idx ON openid_move (openid, app_id);
 COMMENT ON TABLE openid_move IS 'Who held an openid before it moved to another user of the app.';
 
 CREATE TABLE form_source (

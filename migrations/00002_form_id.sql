@@ -15,12 +15,12 @@ CREATE TABLE form_id (
     seq          integer,
     lease        integer,
     CONSTRAINT form_id_pkey PRIMARY KEY (id),
-    CONSTRAINT form_id_unique UNIQUE (app_id, form_id),
+    CONSTRAINT form_id_unique UNIQUE (form_id, app_id),
     CONSTRAINT form_id_state_known CHECK (state BETWEEN 0 AND 3),
     CONSTRAINT form_id_reserved_for_someone CHECK (state = 0 OR audience_id IS NOT NULL),
     CONSTRAINT form_id_form CHECK (form_id <> '' AND length(form_id) <= 128)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
-CREATE INDEX form_id_user_idx ON form_id (app_id, user_id, expires_at);
+CREATE INDEX form_id_user_idx ON form_id (user_id, app_id, expires_at);
 CREATE INDEX form_id_expires_idx ON form_id (expires_at);
 COMMENT ON TABLE form_id IS
     'Permits of the form_id channel: each formId may carry one message to the user who submitted it, within seven days. Claimed earliest expiry first.';

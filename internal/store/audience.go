@@ -41,15 +41,22 @@ func (s *Store) AddRecipients(ctx context.Context, audienceID int64, next int, e
 		seen[r.UserID] = struct{}{}
 		users, vars = append(users, r.UserID), append(vars, r.Vars)
 	}
-	// LIMIT keeps each look-up a probe of the unique index, whatever the statistics say.
 	tag, err := s.db(ctx).Exec(ctx, `
 		INSERT INTO recipient (audience_id, seq, user_id, vars)
 		SELECT $1, $2 - 1 + row_number() OVER (ORDER BY n.ord), n.user_id, n.vars
 		  FROM unnest($3::text[], $4::jsonb[]) WITH ORDINALITY AS n(user_id, vars, ord)
-		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE r.user_id = n.user_id AND r.audience_id = $1 LIMIT 1) d ON true
-		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5 <> 0 AND r.user_id = n.user_id AND r.audience_id = $5 LIMIT 1) x ON true
+		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE `+userInList("r", "n.user_id", "$1")+` LIMIT 1) d ON true
+		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5 <> 0 AND `+userInList("r", "n.user_id", "$5")+` LIMIT 1) x ON true
 		 WHERE d.there IS NULL AND x.there IS NULL`, audienceID, next, users, vars, excludeAudience)
 	return int(tag.RowsAffected()), wrap(err, "add recipients")
+}
+
+// userInList finds the row of a user in a list: recipient.user_id = user AND recipient.audience_id = list. Written plainly, the
+// unique index and the primary key would rival each other for it, and while the list is unknown to the statistics both look as
+// good: the key would read the whole list for each row. A row comparison is served by the unique index only.
+func userInList(recipient, user, list string) string {
+	row := "(" + recipient + ".user_id, " + recipient + ".audience_id)"
+	return recipient + ".user_id = " + user + " AND " + row + " >= (" + user + ", " + list + ") AND " + row + " <= (" + user + ", " + list + ")"
 }
 
 // UserIDsOf resolves openids to user ids; an openid that nobody has is the empty string.

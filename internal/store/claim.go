@@ -107,7 +107,7 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		      LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $5 AND u.user_id = r.user_id LIMIT 1) u ON true
 		      LEFT JOIN LATERAL (
 		           SELECT true AS there FROM openid_move m
-		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous FROM recipient o WHERE o.user_id = m.user_id AND o.audience_id = $1 LIMIT 1) o
+		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous FROM recipient o WHERE `+userInList("o", "m.user_id", "$1")+` LIMIT 1) o
 		            WHERE u.moved AND m.app_id = $5 AND m.openid = u.openid AND o.openid = u.openid
 		              AND (o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true
 		      LEFT JOIN LATERAL (

@@ -49,7 +49,7 @@ func (s *Store) Recipients(ctx context.Context, taskID int64, f RecipientFilter)
 		 UNION ALL
 		SELECT r.seq, r.user_id, r.openid, r.state, r.attempt, r.ambiguous, r.inferred, f.form_id, coalesce(r.reason, 0), r.platform_code,
 		       r.rid, r.note, r.msgid, r.sent_at, r.updated_at, r.vars
-		  FROM task t JOIN recipient r ON r.user_id = $5 AND r.audience_id = t.audience_id LEFT JOIN form_id f ON f.id = r.permit_id
+		  FROM task t JOIN recipient r ON `+userInList("r", "$5", "t.audience_id")+` LEFT JOIN form_id f ON f.id = r.permit_id
 		 WHERE t.id = $1 AND $5 <> '' AND r.seq > $2 AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4)
 		 LIMIT $6`, taskID, f.After, state, int16(f.Reason), f.UserID, f.Limit)
 	list, err := pgx.CollectRows(rows, scanRecipient)

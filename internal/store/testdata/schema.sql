@@ -58,8 +58,8 @@ CREATE TABLE app_user (
     moved boolean NOT NULL DEFAULT false,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
-    CONSTRAINT app_user_pkey PRIMARY KEY (app_id, user_id),
-    CONSTRAINT app_user_openid_unique UNIQUE (app_id, openid),
+    CONSTRAINT app_user_pkey PRIMARY KEY (user_id, app_id),
+    CONSTRAINT app_user_openid_unique UNIQUE (openid, app_id),
     CONSTRAINT app_user_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT app_user_openid_form CHECK (openid <> ''::text AND length(openid) <= 128),
     CONSTRAINT app_user_user_id_form CHECK (user_id <> ''::text AND length(user_id) <= 64)
@@ -147,13 +147,13 @@ CREATE TABLE form_id (
     seq integer,
     lease integer,
     CONSTRAINT form_id_pkey PRIMARY KEY (id),
-    CONSTRAINT form_id_unique UNIQUE (app_id, form_id),
+    CONSTRAINT form_id_unique UNIQUE (form_id, app_id),
     CONSTRAINT form_id_form CHECK (form_id <> ''::text AND length(form_id) <= 128),
     CONSTRAINT form_id_reserved_for_someone CHECK (state = 0 OR audience_id IS NOT NULL),
     CONSTRAINT form_id_state_known CHECK (state >= 0 AND state <= 3)
 ) WITH (fillfactor=70, autovacuum_vacuum_scale_factor=0.02);
 CREATE INDEX form_id_expires_idx ON public.form_id USING btree (expires_at);
-CREATE INDEX form_id_user_idx ON public.form_id USING btree (app_id, user_id, expires_at);
+CREATE INDEX form_id_user_idx ON public.form_id USING btree (user_id, app_id, expires_at);
 COMMENT ON TABLE form_id IS 'Permits of the form_id channel: each formId may carry one message to the user who submitted it, within seven days. Claimed earliest expiry first.';
 COMMENT ON COLUMN form_id.state IS '0 available, 1 reserved, 2 used, 3 invalid. Expired is not a state: it is expires_at <= now(), tested in the claim; the cron entry removes expired ones and counts them in form_id_day.';
 COMMENT ON COLUMN form_id.audience_id IS 'With seq: the recipient that it is, or was last, reserved for.';
@@ -214,7 +214,7 @@ CREATE TABLE openid_move (
     CONSTRAINT openid_move_pkey PRIMARY KEY (id),
     CONSTRAINT openid_move_app_fkey FOREIGN KEY (app_id) REFERENCES app(id)
 );
-CREATE INDEX openid_move_openid_idx ON public.openid_move USING btree (app_id, openid);
+CREATE INDEX openid_move_openid_idx ON public.openid_move USING btree (openid, app_id);
 COMMENT ON TABLE openid_move IS 'Who held an openid before it moved to another user of the app.';
 
 CREATE TABLE product (
