@@ -20,7 +20,7 @@ var topLevel = []string{ //nolint:gochecknoglobals // a table
 func TestTopLevel_IsWhatWasAgreed(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	if _, err := exec.LookPath("git"); err == nil && exec.Command("git", "-C", root(t), "rev-parse").Run() == nil {
+	if _, err := exec.LookPath("git"); err == nil && exec.CommandContext(t.Context(), "git", "-C", root(t), "rev-parse").Run() == nil {
 		for name := range strings.Lines(output(t, "git", "ls-files")) {
 			first, _, _ := strings.Cut(strings.TrimSpace(name), "/")
 			seen[strings.Trim(first, `"`)] = true

@@ -65,7 +65,7 @@ func download(ctx context.Context, cfg Config) (binaries, error) {
 
 // fetch has the library unpack Postgres into staging/pgsql.
 func fetch(ctx context.Context, cfg Config, staging string) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("open gate for the download: %w", err)
 	}
@@ -82,7 +82,7 @@ func fetch(ctx context.Context, cfg Config, staging string) error {
 	if err := os.WriteFile(stop, nil, 0o600); err != nil {
 		return fmt.Errorf("prepare download: %w", err)
 	}
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,12 +102,12 @@ func fetch(ctx context.Context, cfg Config, staging string) error {
 	if _, statErr := os.Stat(filepath.Join(pgsql, "bin", "initdb")); statErr != nil {
 		return cmp.Or(err, statErr)
 	}
-	return os.Chmod(pgsql, 0o755) //nolint:gosec // programs that the server's account runs
+	return os.Chmod(pgsql, 0o755) // the server's account runs what is in it
 }
 
 // freePort finds a port for the library's check that its server could listen; nothing listens on it.
-func freePort() (uint32, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (uint32, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

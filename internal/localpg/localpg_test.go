@@ -35,13 +35,13 @@ func TestMain(m *testing.M) {
 func beHelper(dir string) int {
 	s, err := Start(context.Background(), Config{DataDir: dir, Settings: map[string]string{"shared_buffers": "16MB"}})
 	if err != nil {
-		fmt.Println("error", err)
+		fmt.Fprintln(os.Stdout, "error", err)
 		return 1
 	}
-	fmt.Println(s.URL())
+	fmt.Fprintln(os.Stdout, s.URL())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := s.Stop(context.Background()); err != nil {
-		fmt.Println("error", err)
+		fmt.Fprintln(os.Stdout, "error", err)
 		return 1
 	}
 	return 0
@@ -225,16 +225,16 @@ func TestStart_ParentKilled_LeavesNoServerAndTheNextStartPasses(t *testing.T) {
 
 func TestStart_ParentKilledWhileStarting_LeavesNoServer(t *testing.T) {
 	t.Parallel()
-	for _, after := range []time.Duration{50, 200, 600} {
+	for _, after := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 600 * time.Millisecond} {
 		dir := filepath.Join(t.TempDir(), "d")
 		h, _ := launch(t, self(t), dir, nil)
 		// Not a wait for a state: the point is to hit any state.
-		timer := time.NewTimer(after * time.Millisecond)
+		timer := time.NewTimer(after)
 		<-timer.C
 		h.kill(t)
 		requireGone(t, dir)
 		s, err := Start(t.Context(), Config{DataDir: dir, Settings: map[string]string{"shared_buffers": "16MB"}})
-		require.NoError(t, err, "killed after %v ms", int(after))
+		require.NoError(t, err, "killed after %v", after)
 		require.NoError(t, s.Stop(t.Context()))
 	}
 }
@@ -259,7 +259,7 @@ func TestStart_SupervisorKilled_AnotherTakesOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	h := startHelper(t, dir)
-	pid, err := exec.Command("pgrep", "-f", "minipush-postgres-supervisor.*"+dir).Output()
+	pid, err := exec.CommandContext(t.Context(), "pgrep", "-f", "minipush-postgres-supervisor.*"+dir).Output()
 	if err != nil {
 		t.Skip("no pgrep here to find the supervisor by")
 	}
@@ -350,7 +350,7 @@ func TestStart_NotRoot(t *testing.T) {
 	require.NoError(t, err)
 
 	// The test binary lies in a directory that only root can enter.
-	dir, err := os.MkdirTemp("/tmp", "minipush-test-")
+	dir, err := os.MkdirTemp("/tmp", "minipush-test-") //nolint:usetesting // its directories are closed to others
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -383,7 +383,7 @@ func TestStart_RootWhereTheServersAccountCannotGo_IsAnError(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root")
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "minipush-test-") // not below os.TempDir
+	dir, err := os.MkdirTemp("/var/tmp", "minipush-test-") //nolint:usetesting // not below os.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	_, err = Start(t.Context(), Config{DataDir: filepath.Join(dir, "x")})

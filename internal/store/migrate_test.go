@@ -126,17 +126,17 @@ func TestCheckSchema(t *testing.T) {
 		_, err := pool.Exec(t.Context(), "DELETE FROM river.river_migration WHERE version = (SELECT max(version) FROM river.river_migration)")
 		require.NoError(t, err)
 		behind := requireBehind(t, pool)
-		require.Len(t, behind.Pending, 1)
-		require.Equal(t, store.RiverSchema, behind.Pending[0].Line)
+		require.Len(t, behind, 1)
+		require.Equal(t, store.RiverSchema, behind[0].Line)
 	})
 }
 
-func requireBehind(t *testing.T, pool *pgxpool.Pool) *store.SchemaError {
+func requireBehind(t *testing.T, pool *pgxpool.Pool) (pending []store.Migration) {
 	t.Helper()
 	err := store.CheckSchema(t.Context(), pool)
 	var behind *store.SchemaError
 	require.ErrorAs(t, err, &behind)
 	require.NotEmpty(t, behind.Pending)
 	require.ErrorContains(t, err, "minipush migrate up")
-	return behind
+	return behind.Pending
 }

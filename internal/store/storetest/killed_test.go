@@ -22,7 +22,7 @@ func TestKilled_Helper(t *testing.T) {
 		t.Skip("run by TestRun_Killed_LeavesNoServerAndTheNextRunPasses only")
 	}
 	require.NoError(t, Pool(t).Ping(t.Context()))
-	fmt.Println("ready")
+	fmt.Fprintln(os.Stdout, "ready")
 	<-t.Context().Done()
 }
 
@@ -33,7 +33,7 @@ func TestRun_Killed_LeavesNoServerAndTheNextRunPasses(t *testing.T) {
 	}
 	dir := t.TempDir()
 	run := func(test string, env ...string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$") //nolint:gosec // ourselves
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$")
 		cmd.Env = append(os.Environ(), append(env, "MINIPUSH_TEST_DATA_DIR="+dir, "MINIPUSH_TEST_DATABASE_URL=")...)
 		return cmd
 	}

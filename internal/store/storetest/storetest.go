@@ -14,6 +14,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -42,55 +43,55 @@ var (
 )
 
 // Pool returns a pool on a fresh migrated database. It is closed, and the database dropped, when the test ends.
-func Pool(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	return Connect(t, URL(t))
+func Pool(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	return Connect(tb, URL(tb))
 }
 
 // URL returns the connection string of a fresh migrated database, dropped when the test ends.
-func URL(t testing.TB) string {
-	t.Helper()
-	s := mustServer(t)
-	return s.database(t, s.cloneSQL())
+func URL(tb testing.TB) string {
+	tb.Helper()
+	s := mustServer(tb)
+	return s.database(tb, s.cloneSQL())
 }
 
 // Empty returns the connection string of a fresh database with nothing in it, dropped when the test ends.
-func Empty(t testing.TB) string {
-	t.Helper()
-	return mustServer(t).database(t, "TEMPLATE template0")
+func Empty(tb testing.TB) string {
+	tb.Helper()
+	return mustServer(tb).database(tb, "TEMPLATE template0")
 }
 
 // Durable returns the connection string of a migrated database on a private server of the test's own, with the settings of
 // production: fsync and synchronous_commit on. It takes seconds to start; the server ends with the test.
-func Durable(t testing.TB) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+func Durable(tb testing.TB) string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
 	defer cancel()
-	s, err := localpg.Start(ctx, localpg.Config{DataDir: t.TempDir(), Progress: os.Stderr})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Stop(context.WithoutCancel(t.Context()))) })
-	require.NoError(t, store.MigrateUp(ctx, Connect(t, s.URL())))
+	s, err := localpg.Start(ctx, localpg.Config{DataDir: tb.TempDir(), Progress: os.Stderr})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Stop(context.WithoutCancel(tb.Context()))) })
+	require.NoError(tb, store.MigrateUp(ctx, Connect(tb, s.URL())))
 	return s.URL()
 }
 
 // Connect returns a pool of up to 10 connections on a database, closed when the test ends.
-func Connect(t testing.TB, rawURL string) *pgxpool.Pool {
-	t.Helper()
+func Connect(tb testing.TB, rawURL string) *pgxpool.Pool {
+	tb.Helper()
 	pc, err := pgxpool.ParseConfig(rawURL)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	pc.MaxConns = 10
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	pc.ConnConfig.RuntimeParams["application_name"] = "storetest"
-	pool, err := pgxpool.NewWithConfig(t.Context(), pc)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
+	pool, err := pgxpool.NewWithConfig(tb.Context(), pc)
+	require.NoError(tb, err)
+	tb.Cleanup(pool.Close)
 	return pool
 }
 
-func mustServer(t testing.TB) *server {
-	t.Helper()
+func mustServer(tb testing.TB) *server {
+	tb.Helper()
 	s, err := theServer()
-	require.NoError(t, err, "the tests need Postgres: see MINIPUSH_TEST_DATABASE_URL in the package's documentation")
+	require.NoError(tb, err, "the tests need Postgres: see MINIPUSH_TEST_DATABASE_URL in the package's documentation")
 	return s
 }
 
@@ -118,7 +119,7 @@ func openServer() (*server, error) {
 	}
 	admin, err := url.Parse(raw)
 	if err != nil || !strings.HasPrefix(admin.Scheme, "postgres") {
-		return nil, fmt.Errorf("MINIPUSH_TEST_DATABASE_URL is not of the form postgres://…")
+		return nil, errors.New("MINIPUSH_TEST_DATABASE_URL is not of the form postgres://…")
 	}
 	s.admin = admin
 	if s.template, err = templateName(); err != nil {
@@ -155,34 +156,34 @@ func startPrivate(ctx context.Context) (*localpg.Server, error) {
 }
 
 // database creates a database for a test and sees to its end.
-func (s *server) database(t testing.TB, how string) string {
-	t.Helper()
+func (s *server) database(tb testing.TB, how string) string {
+	tb.Helper()
 	name := fmt.Sprintf("%s%d_%d", testPrefix, s.token, serial.Add(1))
-	require.NoError(t, s.exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s %s", name, how)))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	require.NoError(tb, s.exec(tb.Context(), fmt.Sprintf("CREATE DATABASE %s %s", name, how)))
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 		defer cancel()
-		if t.Failed() {
-			s.keep(ctx, t, name)
+		if tb.Failed() {
+			s.keep(ctx, tb, name)
 			return
 		}
-		require.NoError(t, s.exec(ctx, fmt.Sprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)", name)))
+		require.NoError(tb, s.exec(ctx, fmt.Sprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)", name)))
 	})
 	return s.url(name)
 }
 
 // keep renames the database of a failed test, so that the next run leaves it alone, and says how to look into it.
-func (s *server) keep(ctx context.Context, t testing.TB, name string) {
-	t.Helper()
+func (s *server) keep(ctx context.Context, tb testing.TB, name string) {
+	tb.Helper()
 	kept := fmt.Sprintf("%s%d_%d_%d", keptPrefix, time.Now().Unix(), os.Getpid(), serial.Add(1))
 	err := s.exec(ctx,
 		fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", name),
 		fmt.Sprintf("ALTER DATABASE %s RENAME TO %s", name, kept))
 	if err != nil {
-		t.Logf("the database of the failed test could not be kept: %v", err)
+		tb.Logf("the database of the failed test could not be kept: %v", err)
 		return
 	}
-	t.Logf("the database of the failed test is kept for %v, while a test process has the server up: psql '%s'", keptFor, s.url(kept))
+	tb.Logf("the database of the failed test is kept for %v, while a test process has the server up: psql '%s'", keptFor, s.url(kept))
 }
 
 func (s *server) url(name string) string {
