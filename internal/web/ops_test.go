@@ -147,6 +147,9 @@ func TestServe_StopsCleanly(t *testing.T) {
 		_, err := http.Get("http://" + server.Addr() + "/healthz") //nolint:noctx,bodyclose // it must fail
 		return err != nil
 	}, 5*time.Second, 10*time.Millisecond, "no connection is taken any more")
+	r := call(t, server.OpsAddr(), "", "GET", "/readyz", "")
+	require.Equal(t, 503, r.status)
+	require.Contains(t, r.body, "stopping")
 	write(`"openid":"oXx7"}]}`)
 	write("")
 	require.Equal(t, 200, <-answered)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,72 @@ func TestCollect_AMalformedBodyNamesThePlaceAndChangesNothing(t *testing.T) {
 	b.refused(t, 413, "too_large", func() reply {
 		return b.call(t, b.tokens[auth.Collector], "POST", "/api/v1/apps/health/users", `{"users":["`+strings.Repeat("x", 9<<20)+`"]}`)
 	})
+}
+
+func TestCollect_TakesTenThousandAndNotOneMore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	batch := func(n int) string {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(`{"user_id":"u%d","openid":"oOpen%d"}`, i, i)
+		}
+		return `{"users":[` + strings.Join(items, ",") + `]}`
+	}
+	require.JSONEq(t, `{"accepted":10000,"rejected":[]}`, b.admin(t, 200, "POST", "/api/v1/apps/health/users", batch(10_000)).body)
+	b.refused(t, 422, "invalid", func() reply { return b.admin(t, 422, "POST", "/api/v1/apps/health/users", batch(10_001)) })
+}
+
+func TestUpload_ByTheToolsThatPeopleUse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	for _, contentType := range []string{"", "text/csv", "text/csv; charset=utf-8", "text/plain", "application/octet-stream", "application/x-www-form-urlencoded"} {
+		_, path := b.draft(t)
+		var audience push.Audience
+		b.admin(t, 200, "PUT", path+"/audience", "1\n2\n", header("Content-Type", contentType)).json(t, &audience)
+		require.Equal(t, 2, audience.Accepted, contentType)
+	}
+	_, first := b.draft(t, "user_id", "1")
+	_, path := b.draft(t)
+	var audience push.Audience
+	id := strings.TrimPrefix(first, "/api/v1/tasks/")
+	b.admin(t, 200, "PUT", path+"/audience?limit=1&user_id_column=who&filename=a.csv&exclude_task="+id, "n,who\n1,1\n2,2\n3,3\n").json(t, &audience)
+	require.Equal(t, 1, audience.Accepted)
+	require.Contains(t, b.admin(t, 200, "GET", path+"/recipients", "").body, `"user_id":"2"`)
+}
+
+// Invariant 1: one request moves the task, whoever else asks at the same instant.
+func TestSend_TwentyAtTheSameInstantToTwoDaemons(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	id, path := b.draft(t, "user_id", "1", "2", "3")
+	second, err := web.New(web.Config{Addr: "127.0.0.1:0"}, b.d, b.store, discard())
+	require.NoError(t, err)
+	serve(t, second)
+
+	answers, begin := make(chan reply, 20), make(chan struct{})
+	for i := range cap(answers) {
+		addr := []string{b.server.Addr(), second.Addr()}[i%2]
+		go func() {
+			<-begin
+			answers <- call(t, addr, b.tokens[auth.Approver], "POST", path+"/send", "{}")
+		}()
+	}
+	close(begin)
+	statuses := map[int]int{}
+	for range cap(answers) {
+		r := <-answers
+		statuses[r.status]++
+		if r.status != 202 {
+			require.Equal(t, "already_sent", r.code(t))
+		}
+	}
+	require.Equal(t, map[int]int{202: 1, 409: 19}, statuses)
+	var jobs int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE kind = 'start_task' AND args->>'task_id' = $1::text`, strconv.FormatInt(id, 10)).Scan(&jobs))
+	require.Equal(t, 1, jobs)
 }
 
 func TestCatalog_IsWrittenAndReadBack(t *testing.T) {
