@@ -28,7 +28,8 @@
 //
 //  1. A cluster that exists is never deleted and never initialised again. If no binaries of its major version are found, Start
 //     fails and says so. What is removed is only an unfinished initdb, which has another name.
-//  2. A server never outlives its last user by more than 10 s, however that user ended.
+//  2. A server never outlives its last user by more than 10 s, however that user ended. (Unless somebody kills the supervisor
+//     too, which is in a session of its own: then the next Start puts another in its place.)
 //  3. The server listens on a unix socket only, in a directory that nobody else can enter; who reaches it is its owner or root.
 //  4. fsync, full_page_writes and synchronous_commit are on unless a caller's Settings say otherwise, which only tests may.
 //
