@@ -49,7 +49,7 @@ func (c *cli) appAdd() *cobra.Command {
 		}),
 	}
 	c.appFlags(cmd, &spec, &secretFile)
-	require(cmd, "key", "appid", "secret-file")
+	mustHave(cmd, "key", "appid", "secret-file")
 	return cmd
 }
 
@@ -76,7 +76,7 @@ func (c *cli) appSet() *cobra.Command {
 		}),
 	}
 	c.appFlags(cmd, &spec, &secretFile)
-	require(cmd, "key")
+	mustHave(cmd, "key")
 	return cmd
 }
 
@@ -145,8 +145,8 @@ func (c *cli) appAnswer(app push.App, err error, what string) error {
 	return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s is %s\n", app.Key, what) })
 }
 
-// require marks flags that a command cannot do without.
-func require(cmd *cobra.Command, flags ...string) {
+// mustHave marks flags that a command cannot do without.
+func mustHave(cmd *cobra.Command, flags ...string) {
 	for _, f := range flags {
 		if err := cmd.MarkFlagRequired(f); err != nil {
 			panic(err) // a flag that does not exist: a mistake of the programmer

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"flag"
 	"net"
@@ -235,4 +236,43 @@ func TestDemo_OnceAndAgain_EndsWithTheMix(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(p.home, "data"))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "only the demo's own directory")
+}
+
+// Without --once the demo stays up, on another port where its own is taken, and its login opens the API and the job pages.
+func TestDemo_StaysUp_OnAnotherPortWhereItsOwnIsTaken(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port that is taken
+	require.NoError(t, err)
+	defer ln.Close()
+	taken := ln.Addr().String()
+	cmd := newProgram(t, "MINIPUSH_HTTP_ADDR="+taken).command(t.Context(), "demo", "--seed", "7")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	said := map[string]string{}
+	lines := bufio.NewScanner(stdout)
+	for said["login"] == "" && lines.Scan() {
+		if strings.HasPrefix(lines.Text(), taken+" is taken; ") {
+			said["taken"] = lines.Text()
+		}
+		for _, name := range []string{"API", "job pages", "login"} {
+			if value, found := strings.CutPrefix(lines.Text(), name+" "); found {
+				said[name] = strings.TrimSpace(value)
+			}
+		}
+	}
+	require.NotEmpty(t, said["taken"], "it says that it picks another port")
+	token := strings.TrimPrefix(said["login"], "Authorization: Bearer ")
+	var list struct{ Tasks []push.Task }
+	require.Equal(t, http.StatusOK, call(t, http.MethodGet, said["API"], token, nil, &list))
+	require.Equal(t, push.TaskDone, list.Tasks[0].State)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, said["job pages"], nil)
+	require.NoError(t, err)
+	req.SetBasicAuth("anybody", token)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait(), "Ctrl-C is how it ends")
 }

@@ -67,18 +67,35 @@ func (c *cli) startPrivate(ctx context.Context, db *database, log *slog.Logger) 
 
 // close ends the use of the database. The private one stops with its last user.
 func (db *database) close(ctx context.Context) error {
-	if db.store != nil {
-		db.store.Close()
-	}
+	err := db.closeStore()
 	if db.private == nil {
-		return nil
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if err := db.private.Stop(ctx); err != nil {
-		return fmt.Errorf("stop the private Postgres: %w", err)
+	if stopErr := db.private.Stop(ctx); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("stop the private Postgres: %w", stopErr))
 	}
-	return nil
+	return err
+}
+
+// closeStore closes the pool. A part that did not stop in time may still hold a connection, for which the pool would wait: the end
+// of the process closes it too, and what it wrote is whole or not there.
+func (db *database) closeStore() error {
+	if db.store == nil {
+		return nil
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		db.store.Close()
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-time.After(time.Second):
+		return errors.New("close database: a connection is still in use")
+	}
 }
 
 // requireSchema brings a private database up to date, and refuses to work on another one that is behind: who runs it decides

@@ -37,7 +37,7 @@ every line; - is standard input. A formId that is there already is counted as a 
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
-	require(cmd, "app")
+	mustHave(cmd, "app")
 	return cmd
 }
 

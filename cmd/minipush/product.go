@@ -42,7 +42,7 @@ func (c *cli) productSet() *cobra.Command {
 	f.StringVar(&p.Title, "title", "", "title (商品标题)")
 	f.StringVar(&price, "price", "", "price (商品金额), for example 250.00")
 	f.BoolVar(&p.OnShelf, "on-shelf", true, "whether it is on the shelf (上架); --on-shelf=false takes it off (下架)")
-	require(cmd, "app", "code", "title", "price")
+	mustHave(cmd, "app", "code", "title", "price")
 	return cmd
 }
 
@@ -79,7 +79,7 @@ sets every line; - is standard input. It stops at the first line that is wrong; 
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
-	require(cmd, "app")
+	mustHave(cmd, "app")
 	return cmd
 }
 

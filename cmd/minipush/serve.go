@@ -99,7 +99,7 @@ func startDaemon(ctx context.Context, s *session, role string) (*daemon, error) 
 	d := &daemon{s: s, works: role != "web", ended: make(chan error, 1)}
 	// The signal must not reach the parts by their context: it would cut calls in flight. They are stopped by name, in order.
 	ctx = context.WithoutCancel(ctx)
-	server, err := web.New(webConfig(s), s.dispatch, s.store, s.log)
+	server, err := web.New(webConfig(s, role), s.dispatch, s.store, s.log)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, hintError{
 			fmt.Errorf("the address %s is taken: %w", s.cfg.HTTP.Addr, err),
@@ -160,9 +160,9 @@ func (d *daemon) stop(ctx context.Context) error {
 }
 
 // webConfig is the settings in the words of package web. A worker serves no API: its address answers health and metrics.
-func webConfig(s *session) web.Config {
+func webConfig(s *session, role string) web.Config {
 	return web.Config{
-		Addr: s.cfg.HTTP.Addr, OpsAddr: s.cfg.HTTP.OpsAddr, Location: s.clock.loc, MaxUpload: int64(s.cfg.Import.MaxFileBytes),
+		Addr: s.cfg.HTTP.Addr, OpsAddr: s.cfg.HTTP.OpsAddr, OpsOnly: role == "worker", Location: s.clock.loc, MaxUpload: int64(s.cfg.Import.MaxFileBytes),
 		ShutdownTimeout: stopWithin - 2*time.Second,
 	}
 }

@@ -79,7 +79,7 @@ func (c *cli) taskCreate() *cobra.Command {
 	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
 	f.StringVar(&spec.Priority, "priority", "normal", "urgent, normal or bulk")
 	f.StringVar(&spec.OnPriceChange, "on-price-change", "pause", "if the price changes before a scheduled start: pause or accept")
-	require(cmd, "app", "template")
+	mustHave(cmd, "app", "template")
 	return cmd
 }
 

@@ -25,6 +25,9 @@ one object a line, each time something changed.`,
 
 // watch shows a task until it has ended. What it shows is read from the rows (invariant 8).
 func (c *cli) watch(ctx context.Context, s *session, id int64) error {
+	if n, err := liveWorkers(ctx, s.store); err == nil && n == 0 {
+		fmt.Fprintln(c.stderr, "minipush: no worker runs on this database, so nothing is sent; start one: minipush serve")
+	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var last push.Task

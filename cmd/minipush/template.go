@@ -53,7 +53,7 @@ product.title, product.price, task.id, recipient.user_id and recipient.<column o
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
-	require(cmd, "app")
+	mustHave(cmd, "app")
 	return cmd
 }
 

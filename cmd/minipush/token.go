@@ -44,7 +44,7 @@ pages), admin. Without --app it is for all apps.`,
 	f.StringVar(&name, "name", "", "`NAME` that people see in who made and who sent a task")
 	f.StringVar(&role, "role", "", "`ROLE`: "+strings.Join(roleNames(), ", "))
 	f.StringArrayVar(&apps, "app", nil, "only for the app with this `KEY`; may be given several times")
-	require(cmd, "name", "role")
+	mustHave(cmd, "name", "role")
 	return cmd
 }
 

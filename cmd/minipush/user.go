@@ -34,6 +34,6 @@ A user that is known gets the new openid. An empty openid says that the user has
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
-	require(cmd, "app")
+	mustHave(cmd, "app")
 	return cmd
 }
