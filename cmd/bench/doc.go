@@ -19,5 +19,13 @@
 // user has three formIds, stored in random order, so that a claim has a choice to make and a duplicate could be seen:
 // after each run the far end's own count must be one message per recipient.
 //
+// WAL bytes without full-page images are read back from the log itself (pg_walinspect, Postgres 15 and later), which tells
+// records from images exactly, so full_page_writes stays on; pg_stat_wal's sum of both stands beside them. The counters of
+// tables are read once serve has stopped, for a backend keeps its own for up to 10 s.
+//
+// The regimes (--regimes) repeat the exact figures with what the planner knows brought into three states: everything
+// analysed; an older list analysed and a new one just imported; nothing ever analysed and all statements prepared, with
+// generic plans, on all but empty tables. Autovacuum is off for these.
+//
 // Postgres roles tell minipush's statements from the bench's own: serve connects as minipush, the bench as the superuser.
 package main
