@@ -57,7 +57,7 @@ CREATE TABLE task (
     CONSTRAINT task_product_whole CHECK (num_nulls(product_code, product_title, product_price, product_on_shelf, product_taken_at) IN (0, 5)),
     CONSTRAINT task_frozen_once_sent CHECK (state = 'draft' OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
     CONSTRAINT task_scheduled_has_time CHECK (state <> 'scheduled' OR start_at IS NOT NULL),
-    CONSTRAINT task_planned_has_chunks CHECK (planned_at IS NULL OR num_nulls(chunk_size, chunk_count, audience_id) = 0),
+    CONSTRAINT task_planned_has_chunks CHECK (planned_at IS NULL OR num_nulls(chunk_size, chunk_count) = 0),
     CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state IN ('done', 'canceled')))
 );
 CREATE INDEX task_due_idx ON task (start_at) WHERE state = 'scheduled';
@@ -65,6 +65,7 @@ CREATE INDEX task_active_idx ON task (id) WHERE state IN ('sending', 'paused');
 CREATE INDEX task_app_idx ON task (app_id, id);
 COMMENT ON TABLE task IS
     'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
+COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 

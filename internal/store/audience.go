@@ -184,15 +184,15 @@ func (s *Store) PurgeDroppedAudiences(ctx context.Context, limit int) (int, erro
 }
 
 // PurgeTasks detaches the lists of at most limit tasks that ended before the time given, so that the purge of lists removes
-// their rows; the tasks and their counts stay.
+// their rows; the tasks, their chunks and so their counts stay.
 func (s *Store) PurgeTasks(ctx context.Context, endedBefore time.Time, limit int) (int, error) {
 	var n int
 	err := s.db(ctx).QueryRow(ctx, `
 		WITH old AS (
-		    SELECT id, audience_id FROM task WHERE ended_at < $1 AND audience_id IN (SELECT id FROM audience WHERE state = 'ready')
+		    SELECT id, audience_id FROM task WHERE ended_at < $1 AND audience_id IS NOT NULL
 		     ORDER BY id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
-		gone AS (UPDATE audience a SET state = 'dropped', updated_at = now() FROM old WHERE a.id = old.audience_id),
-		freed AS (UPDATE task t SET audience_id = NULL FROM old WHERE t.id = old.id AND t.planned_at IS NULL RETURNING 1)
+		freed AS (UPDATE task t SET audience_id = NULL FROM old WHERE t.id = old.id),
+		gone AS (UPDATE audience a SET state = 'dropped', updated_at = now() FROM old WHERE a.id = old.audience_id)
 		SELECT count(*) FROM old`, endedBefore, limit).Scan(&n)
 	return n, wrap(err, "purge tasks")
 }

@@ -347,7 +347,7 @@ CREATE TABLE task (
     CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
     CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
     CONSTRAINT task_paused_for_a_cause CHECK ((state = 'paused'::text) = (cardinality(causes) > 0)),
-    CONSTRAINT task_planned_has_chunks CHECK (planned_at IS NULL OR num_nulls(chunk_size, chunk_count, audience_id) = 0),
+    CONSTRAINT task_planned_has_chunks CHECK (planned_at IS NULL OR num_nulls(chunk_size, chunk_count) = 0),
     CONSTRAINT task_priority_known CHECK (priority = ANY (ARRAY['urgent'::text, 'normal'::text, 'bulk'::text])),
     CONSTRAINT task_product_whole CHECK (num_nulls(product_code, product_title, product_price, product_on_shelf, product_taken_at) = ANY (ARRAY[0, 5])),
     CONSTRAINT task_rate_not_negative CHECK (rate_per_second >= 0),
@@ -358,6 +358,7 @@ CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY 
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
+COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
 
