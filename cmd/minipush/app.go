@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,12 +81,12 @@ func (c *cli) appSet() *cobra.Command {
 
 // readSecret takes the first line of a file; the newline that editors add is not part of a secret.
 func (c *cli) readSecret(path string) (string, error) {
-	data, err := []byte(nil), error(nil)
-	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(c.stdin, 4096))
-	} else {
-		data, err = os.ReadFile(path)
+	in, _, err := c.open(path)
+	if err != nil {
+		return "", err
 	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil {
 		return "", fmt.Errorf("read the app secret: %w", err)
 	}

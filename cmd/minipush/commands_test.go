@@ -33,7 +33,8 @@ func commands(t *testing.T, p program, path ...string) []string {
 	if !found {
 		return all
 	}
-	for _, name := range regexp.MustCompile(`(?m)^  (\S+) `).FindAllStringSubmatch(list[:strings.Index(list, "\n\n")], -1) {
+	list, _, _ = strings.Cut(list, "\n\n")
+	for _, name := range regexp.MustCompile(`(?m)^  (\S+) `).FindAllStringSubmatch(list, -1) {
 		if name[1] != "help" {
 			all = append(all, commands(t, p, append(slices.Clone(path), name[1])...)...)
 		}
@@ -219,6 +220,9 @@ func TestImport_BadLines_AreNamed(t *testing.T) {
 	code, _, stderr := s.try(t, "user,form_id,source\n", "permit", "import", "-", "--app", "shop")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, `line 1, column 1: "user" is not a column`)
+	code, _, stderr = s.try(t, "code,title,price\n1,甲,9.90\n2,乙,cheap\n", "product", "import", "-", "--app", "shop")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "line 3: price must be digits")
 	require.Contains(t, s.feed(t, "code,title,price,on_shelf\n1,甲,9.90,上架\n2,乙,250,no\n", "product", "import", "-", "--app", "shop"), "2 set")
 }
 

@@ -153,7 +153,7 @@ func keepKey(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make the secret key: %w", err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // only the second name is kept
+	defer os.Remove(tmp.Name())
 	_, err = tmp.WriteString(seal.GenerateKey() + "\n")
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return "", fmt.Errorf("make the secret key: %w", err)

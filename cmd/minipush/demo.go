@@ -167,8 +167,11 @@ func (c *cli) leaveUp(ctx context.Context, s *session, d *daemon) error {
 	err = c.answer(map[string]string{"url": base, "token": token}, func(w io.Writer) {
 		fmt.Fprintln(w)
 		pairs(w, [][2]string{
-			{"API", base + "/api/v1/tasks"}, {"job pages", base + "/ops/jobs/"}, {"metrics", base + "/metrics"},
-			{"login", "Authorization: Bearer " + token}, {"", "for the job pages: any name, the token as password"},
+			{"API", base + "/api/v1/tasks"},
+			{"job pages", base + "/ops/jobs/"},
+			{"metrics", base + "/metrics"},
+			{"login", "Authorization: Bearer " + token},
+			{"", "for the job pages: any name, the token as password"},
 		})
 		fmt.Fprintln(w, "Ctrl-C ends the demo.")
 	})

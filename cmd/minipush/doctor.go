@@ -103,7 +103,7 @@ func sameDatabase(ctx context.Context, db *database) error {
 	if err != nil {
 		return errors.New("MINIPUSH_DATABASE_DIRECT_URL cannot be reached")
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing was written
+	defer conn.Close(ctx)
 	const who = `SELECT current_database() || ' ' || (SELECT oid FROM pg_database WHERE datname = current_database())
 		|| ' ' || coalesce(pg_postmaster_start_time()::text, '')`
 	var here, there string

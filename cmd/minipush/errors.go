@@ -70,7 +70,7 @@ func (c *cli) report(err error) {
 
 func (c *cli) problems(err error) []problem {
 	// A joined error is one problem a part; errors.As would find the first only.
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is meant: a wrapped join keeps its context
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []problem
 		for _, e := range joined.Unwrap() {
 			all = append(all, c.problems(e)...)
@@ -78,8 +78,7 @@ func (c *cli) problems(err error) []problem {
 		return all
 	}
 	p := problem{Code: "failed", Message: err.Error()}
-	var hint hintError
-	if errors.As(err, &hint) {
+	if hint, ok := errors.AsType[hintError](err); ok {
 		p.Hint = hint.hint
 	}
 	var (
@@ -90,7 +89,7 @@ func (c *cli) problems(err error) []problem {
 	)
 	switch {
 	case errors.As(err, &invalid):
-		p.Code, p.Field, p.Message = invalid.Rule, invalid.Field, fmt.Sprintf("%s %s (%s)", invalid.Field, invalid.Message, invalid.Rule)
+		p.Code, p.Field = invalid.Rule, invalid.Field // its text names both, after the place that the caller put before it
 	case errors.As(err, &refusal):
 		p.Code, p.Message, p.ZH = string(refusal.Code), refusal.EN()+" ("+string(refusal.Code)+")", refusal.ZH()
 		p.Hint = refusalHint(refusal)

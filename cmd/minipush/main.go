@@ -24,7 +24,7 @@ func main() {
 // run executes one command line and returns the exit code. It reads nothing of the process but what it is given.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	c := &cli{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ}
-	root := c.rootCommand()
+	root := c.rootCommand() //nolint:contextcheck // cobra hands each command its context, by ExecuteContext below
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	c.report(err)

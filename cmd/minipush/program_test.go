@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +35,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	defer os.RemoveAll(dir)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -65,7 +66,11 @@ type program struct {
 func newProgram(t *testing.T, env ...string) program {
 	t.Helper()
 	home := t.TempDir()
-	return program{home: home, env: append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "USER=tester", "MINIPUSH_DATA_DIR=" + filepath.Join(home, "data")}, env...)}
+	cache, err := os.UserCacheDir() // where Postgres lies if it had to be downloaded: once is enough
+	require.NoError(t, err)
+	return program{home: home, env: append([]string{
+		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "USER=tester", "XDG_CACHE_HOME=" + cache, "MINIPUSH_DATA_DIR=" + filepath.Join(home, "data"),
+	}, env...)}
 }
 
 // onDatabase has a database of its own beside.
@@ -76,7 +81,7 @@ func onDatabase(t *testing.T, url string, env ...string) program {
 
 // with is the same program with further settings.
 func (p program) with(env ...string) program {
-	p.env = append(p.env[:len(p.env):len(p.env)], env...)
+	p.env = append(slices.Clip(p.env), env...)
 	return p
 }
 

@@ -12,7 +12,7 @@ import (
 // terminal says whether w is one that a person looks at.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // bar shows progress on standard error, on a terminal only, and only when the work takes more than a second.

@@ -99,7 +99,7 @@ func startDaemon(ctx context.Context, s *session, role string) (*daemon, error) 
 	d := &daemon{s: s, works: role != "web", ended: make(chan error, 1)}
 	// The signal must not reach the parts by their context: it would cut calls in flight. They are stopped by name, in order.
 	ctx = context.WithoutCancel(ctx)
-	server, err := web.New(webConfig(s, role), s.dispatch, s.store, s.log)
+	server, err := web.New(webConfig(s, role), s.dispatch, s.store, s.log) //nolint:contextcheck // to open an address takes no time
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, hintError{
 			fmt.Errorf("the address %s is taken: %w", s.cfg.HTTP.Addr, err),

@@ -72,16 +72,18 @@ func (s *stage) feed(t *testing.T, stdin string, args ...string) string {
 func (s *stage) people(t *testing.T, prefix string, n int) []string {
 	t.Helper()
 	ids, openIDs := make([]string, n), make([]string, n)
-	users, formIDs := "user_id,openid\n", "user_id,form_id,source\n"
+	var users, formIDs strings.Builder
+	users.WriteString("user_id,openid\n")
+	formIDs.WriteString("user_id,form_id,source\n")
 	for i := range n {
 		ids[i], openIDs[i] = prefix+strconv.Itoa(i), "o-"+prefix+strconv.Itoa(i)
-		users += ids[i] + "," + openIDs[i] + "\n"
+		fmt.Fprintf(&users, "%s,%s\n", ids[i], openIDs[i])
 	}
 	for i, p := range s.platform.Mint("wxshop", openIDs, 1, 0) {
-		formIDs += fmt.Sprintf("%s,%s,%d\n", ids[i], p.FormID, i%7+1)
+		fmt.Fprintf(&formIDs, "%s,%s,%d\n", ids[i], p.FormID, i%7+1)
 	}
-	s.feed(t, users, "user", "import", "-", "--app", "shop")
-	s.feed(t, formIDs, "permit", "import", "-", "--app", "shop")
+	s.feed(t, users.String(), "user", "import", "-", "--app", "shop")
+	s.feed(t, formIDs.String(), "permit", "import", "-", "--app", "shop")
 	return ids
 }
 

@@ -140,7 +140,7 @@ func writeFile(path string, write func(w io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when all went well
+	defer os.Remove(tmp.Name()) // gone already when all went well
 	if err := errors.Join(write(tmp), tmp.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

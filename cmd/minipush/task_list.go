@@ -132,8 +132,14 @@ func (c *cli) taskShow() *cobra.Command {
 
 func taskDetail(w io.Writer, k clock, t push.Task) {
 	rows := [][2]string{
-		{"序号", strconv.FormatInt(t.ID, 10)}, {"状态", stateText(t)}, {"模板ID", t.TemplateID}, {"模板名称", t.TemplateName},
-		{"活动主题", t.Topic}, {"活动说明", t.Caption}, {"温馨提示", t.Tips}, {"任务类型", audienceText(t.Audience)},
+		{"序号", strconv.FormatInt(t.ID, 10)},
+		{"状态", stateText(t)},
+		{"模板ID", t.TemplateID},
+		{"模板名称", t.TemplateName},
+		{"活动主题", t.Topic},
+		{"活动说明", t.Caption},
+		{"温馨提示", t.Tips},
+		{"任务类型", audienceText(t.Audience)},
 	}
 	if p := t.Product; p != nil {
 		rows = append(rows, [][2]string{

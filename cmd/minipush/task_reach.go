@@ -28,9 +28,13 @@ func (c *cli) taskReach() *cobra.Command {
 			}
 			return c.answer(r, func(w io.Writer) {
 				pairs(w, [][2]string{
-					{"total", strconv.Itoa(r.Total)}, {"reachable", strconv.Itoa(r.Reachable)}, {"no permit", strconv.Itoa(r.NoPermit)},
-					{"no such user", strconv.Itoa(r.NoUser)}, {"no openid", strconv.Itoa(r.NoOpenID)},
-					{"same person twice", strconv.Itoa(r.DuplicateOpenID)}, {"permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
+					{"total", strconv.Itoa(r.Total)},
+					{"reachable", strconv.Itoa(r.Reachable)},
+					{"no permit", strconv.Itoa(r.NoPermit)},
+					{"no such user", strconv.Itoa(r.NoUser)},
+					{"no openid", strconv.Itoa(r.NoOpenID)},
+					{"same person twice", strconv.Itoa(r.DuplicateOpenID)},
+					{"permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
 				})
 			})
 		}),

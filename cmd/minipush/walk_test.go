@@ -54,6 +54,9 @@ const endMark = "--- end of command ---"
 
 func newShell(t *testing.T, p program) shell {
 	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed: the walk-through calls the API with it")
+	}
 	bash := exec.Command("bash", "--norc", "--noprofile") //nolint:noctx // ended by its group, below, with all that it started
 	bash.Dir, bash.Env = p.home, p.env
 	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
