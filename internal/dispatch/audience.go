@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 
 	"minipush/internal/intake"
@@ -60,7 +61,7 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 	if err := l.load(ctx); err != nil {
 		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), a.ID))
 	}
-	d.log.InfoContext(ctx, "audience uploaded", "task_id", id, "accepted", l.a.Accepted, "duplicate", l.a.Duplicate, "rejected", l.a.Rejected)
+	d.log.InfoContext(ctx, "audience uploaded", slog.Any("task_id", id), slog.Any("accepted", l.a.Accepted), slog.Any("duplicate", l.a.Duplicate), slog.Any("rejected", l.a.Rejected))
 	return d.st.Audience(ctx, id)
 }
 
@@ -96,8 +97,10 @@ func (l *loader) load(ctx context.Context) error {
 		return err
 	}
 	if l.a.Accepted == 0 {
-		return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: l.t.ID, State: l.t.State,
-			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate)}
+		return &push.Refusal{
+			Code: push.RefusedEmptyAudience, TaskID: l.t.ID, State: l.t.State,
+			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate),
+		}
 	}
 	flipped, err := l.d.st.FlipAudience(ctx, l.a)
 	if err == nil && !flipped {
@@ -117,10 +120,10 @@ func (l *loader) read(ctx context.Context) error {
 			l.reject(bad.Line, string(bad.Code), bad.Raw)
 			continue
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = l.add(row)
 		}
-		if err := l.add(row); err != nil {
+		if err != nil {
 			return err
 		}
 		if len(l.batch) >= l.d.cfg.BatchRows {
@@ -135,7 +138,7 @@ func (l *loader) read(ctx context.Context) error {
 func (l *loader) add(row intake.Row) error {
 	if bad := l.check(row.ID); bad != nil {
 		l.reject(row.Line, string(bad.Code), row.ID)
-		return nil
+		return nil //nolint:nilerr // a refused row is in the reject file; reading goes on
 	}
 	r := store.NewRecipient{UserID: row.ID}
 	if len(row.Vars) > 0 {

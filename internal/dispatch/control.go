@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 
 	"minipush/internal/push"
 )
@@ -36,8 +37,10 @@ func (d *Dispatcher) Pause(ctx context.Context, actor string, id int64) (push.Ta
 // Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others.
 func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (push.Task, error) {
 	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
-		return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{push.CauseOperator, push.CauseQuota, push.CauseBreaker,
-			push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored}))
+		return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
+			push.CauseOperator, push.CauseQuota, push.CauseBreaker,
+			push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,
+		}))
 	})
 	if err == nil && t.State == push.TaskSending {
 		err = d.goOn(ctx, id)
@@ -52,7 +55,7 @@ func (d *Dispatcher) goOn(ctx context.Context, id int64) error {
 		if err != nil || p.State != push.TaskSending || !p.Planned {
 			return err // a task without chunks is planned by the sweeper of a working daemon
 		}
-		_, err = d.queueChunks(ctx, id, d.cfg.Window)
+		_, err = d.queueChunks(ctx, id)
 		return err
 	})
 }
@@ -116,6 +119,6 @@ func (d *Dispatcher) logged(ctx context.Context, t push.Task, err error, event, 
 	if err != nil {
 		return push.Task{}, err
 	}
-	d.log.InfoContext(ctx, event, "task_id", t.ID, "state", string(t.State), "actor", actor) //nolint:sloglint // constant at every call
+	d.log.InfoContext(ctx, event, slog.Any("task_id", t.ID), slog.Any("state", string(t.State)), slog.Any("actor", actor)) //nolint:sloglint // constant at every call
 	return t, nil
 }

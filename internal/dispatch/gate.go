@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -90,7 +91,7 @@ func (g *gate) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
-				g.d.log.WarnContext(ctx, "states of tasks not read", "err", err)
+				g.d.log.WarnContext(ctx, "states of tasks not read", slog.Any("err", err))
 			}
 		}
 	}

@@ -89,7 +89,7 @@ func (w *chunkWorker) Work(ctx context.Context, job *river.Job[chunkArgs]) error
 		return river.JobSnooze(time.Second)
 	}
 	if errors.Is(err, store.ErrLeaseLost) {
-		w.d.log.WarnContext(ctx, "run ended: another one has the chunk", "task_id", job.Args.TaskID, "chunk", job.Args.Chunk)
+		w.d.log.WarnContext(ctx, "run ended: another one has the chunk", slog.Any("task_id", job.Args.TaskID), slog.Any("chunk", job.Args.Chunk))
 		return nil
 	}
 	return err
@@ -103,7 +103,7 @@ func (d *Dispatcher) workers() *river.Workers {
 }
 
 // queueLog keeps the queue's own messages to what somebody must see.
-func queueLog(log *slog.Logger) *slog.Logger { return log.With("part", "queue") }
+func queueLog(log *slog.Logger) *slog.Logger { return log.With(slog.Any("part", "queue")) }
 
 // newInserter makes a client that inserts jobs and works none.
 func newInserter(pool *pgxpool.Pool, log *slog.Logger) (*river.Client[pgx.Tx], error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -60,7 +61,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		<-ctx.Done()
 		<-entries.Stop().Done()
 	})
-	d.log.InfoContext(ctx, "worker started", "node", d.node.id, "workers", d.cfg.Workers, "in_flight", d.cfg.InFlight, "chunk_size", d.cfg.ChunkSize)
+	d.log.InfoContext(ctx, "worker started", slog.Any("node", d.node.id), slog.Any("workers", d.cfg.Workers), slog.Any("in_flight", d.cfg.InFlight), slog.Any("chunk_size", d.cfg.ChunkSize))
 	return nil
 }
 
@@ -119,7 +120,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	err = errors.Join(err, d.st.StopNode(after, d.node.id))
 	d.jobsPool.Close()
 	d.clients.close()
-	d.log.InfoContext(ctx, "worker stopped", "node", d.node.id, "duration", time.Since(begun))
+	d.log.InfoContext(ctx, "worker stopped", slog.Any("node", d.node.id), slog.Any("duration", time.Since(begun)))
 	return err
 }
 
@@ -133,5 +134,5 @@ type cronLog struct {
 func (cronLog) Info(string, ...any) {}
 
 func (l cronLog) Error(err error, _ string, args ...any) {
-	l.log.Error("cron entry failed", append(args, "err", err)...)
+	l.log.Error("cron entry failed", append(args, slog.Any("err", err))...)
 }

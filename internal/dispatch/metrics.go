@@ -20,15 +20,23 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	m := &metrics{
-		sends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "minipush_sends_total",
-			Help: "Calls of the platform that carried a message, by class of the answer and errcode (0 where the platform gave none)."}, []string{"class", "errcode"}),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "minipush_send_seconds",
-			Help: "How long the platform took to answer.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 4, 8}}),
-		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "minipush_outcomes_total",
-			Help: "Recipients whose outcome was written, by state."}, []string{"state"}),
+		sends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "minipush_sends_total",
+			Help: "Calls of the platform that carried a message, by class of the answer and errcode (0 where the platform gave none).",
+		}, []string{"class", "errcode"}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "minipush_send_seconds",
+			Help: "How long the platform took to answer.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 4, 8},
+		}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "minipush_outcomes_total",
+			Help: "Recipients whose outcome was written, by state.",
+		}, []string{"state"}),
 	}
-	m.inFlight = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "minipush_in_flight",
-		Help: "Calls of the platform in flight now."}, func() float64 { return float64(m.inFlightNow.Load()) })
+	m.inFlight = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "minipush_in_flight",
+		Help: "Calls of the platform in flight now.",
+	}, func() float64 { return float64(m.inFlightNow.Load()) })
 	return m
 }
 

@@ -36,7 +36,7 @@ func startNode(ctx context.Context, st *store.Store, url, name string, log *slog
 	if err != nil {
 		return nil, err
 	}
-	n := &node{id: id, url: url, log: log.With("node", id), start: time.Now()}
+	n := &node{id: id, url: url, log: log.With(slog.Any("node", id)), start: time.Now()}
 	if err := n.beat(ctx); err != nil {
 		return nil, fmt.Errorf("first beat: %w", err)
 	}
@@ -55,11 +55,11 @@ func (n *node) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			n.hangUp()
+			n.hangUp(ctx)
 			return
 		case <-tick.C:
 			if err := n.beat(ctx); err != nil && ctx.Err() == nil {
-				n.log.WarnContext(ctx, "heartbeat missed", "err", err)
+				n.log.WarnContext(ctx, "heartbeat missed", slog.Any("err", err))
 			}
 		}
 	}
@@ -78,22 +78,22 @@ func (n *node) beat(ctx context.Context) error {
 		}
 		n.conn = conn
 		if err := store.HoldNode(ctx, conn, n.id); err != nil {
-			n.hangUp()
+			n.hangUp(ctx)
 			return err
 		}
 	} else if err := store.BeatNode(ctx, n.conn, n.id); err != nil {
-		n.hangUp()
+		n.hangUp(ctx)
 		return err
 	}
 	n.beaten.Store(int64(asked))
 	return nil
 }
 
-func (n *node) hangUp() {
+func (n *node) hangUp(ctx context.Context) {
 	if n.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = n.conn.Close(ctx) // the connection is given up either way
 	n.conn = nil

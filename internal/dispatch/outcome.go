@@ -39,7 +39,8 @@ type answer struct {
 // judge turns an answer into a verdict. personal says that the message holds data of the recipient, so that a complaint about
 // its content is about this recipient and not about the task. margin is the safety margin of a permit's expiry.
 func judge(a answer, personal bool, margin time.Duration) verdict {
-	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code),
+	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
+
 		RID: a.result.RID, MsgID: a.result.MsgID}}
 	switch {
 	case !a.started:
@@ -71,11 +72,12 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 		v.sent()
 		v.Inferred = true
 	case wechat.ClassPermitDead:
-		if a.result.Code != codeInvalidFormID {
+		switch {
+		case a.result.Code != codeInvalidFormID:
 			v.keep(a)
-		} else if a.at.Before(a.ExpiresAt.Add(-margin)) {
+		case a.at.Before(a.ExpiresAt.Add(-margin)):
 			v.dead(a)
-		} else {
+		default:
 			v.State, v.Reason, v.Ambiguous, v.Permit = push.Unknown, push.Unsure, true, store.PermitKept
 			v.Note = a.result.Msg
 		}

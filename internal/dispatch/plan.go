@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"minipush/internal/push"
 	"minipush/internal/store"
@@ -38,7 +39,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 	if err != nil {
 		return fmt.Errorf("plan task %d: %w", taskID, err)
 	}
-	if _, err := d.queueChunks(ctx, taskID, d.cfg.Window); err != nil {
+	if _, err := d.queueChunks(ctx, taskID); err != nil {
 		return err
 	}
 	return d.settle(ctx, taskID)
@@ -69,7 +70,7 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
 			return err
 		}
 	}
-	d.log.InfoContext(ctx, "task started", "task_id", taskID, "recipients", p.Recipients)
+	d.log.InfoContext(ctx, "task started", slog.Any("task_id", taskID), slog.Any("recipients", p.Recipients))
 	return d.st.PlanChunks(ctx, taskID, p.AudienceID, p.Recipients, d.cfg.ChunkSize)
 }
 

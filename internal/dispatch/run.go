@@ -83,10 +83,12 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	}
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
-	r := &run{Run: lease, d: d, log: d.log.With("task_id", taskID, "chunk", no, "lease", lease.Lease), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Left > 0}
+	r := &run{
+		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
+		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Left > 0,
+	}
 	if lease.Left > 0 {
-		r.log.WarnContext(ctx, "chunk taken over", "ambiguous", lease.Left)
+		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
 		if err := d.st.Recover(ctx, lease); err != nil {
 			return err
 		}
@@ -143,11 +145,9 @@ func (r *run) claim(ctx context.Context) error {
 		if !r.ambiguous {
 			want = min(want, int(r.hi-r.cursor))
 		}
-		n := 0
-		if r.inFlight == 0 && len(r.done) == 0 {
+		n := r.d.slots.tryTake(want, (want+1)/2)
+		if n == 0 && r.inFlight == 0 && len(r.done) == 0 {
 			n = r.d.slots.take(ctx, want, (want+1)/2)
-		} else {
-			n = r.d.slots.tryTake(want, (want+1)/2)
 		}
 		if n == 0 {
 			return nil
@@ -176,7 +176,7 @@ func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
 		r.ambiguous = err == nil && len(claim.Sending)+claim.Ended == n
 		return claim, err
 	}
-	to := min(r.cursor+int32(n), r.hi)
+	to := min(r.cursor+int32(n), r.hi) //nolint:gosec // n is at most a batch
 	claim, err := r.d.st.Claim(ctx, r.Run, r.cursor, to, r.d.cfg.PermitMargin)
 	r.cursor = to
 	return claim, err
@@ -195,7 +195,7 @@ func (r *run) call(ctx context.Context, c store.Claimed) answer {
 	a := answer{Claimed: c}
 	message, err := r.content.message(&c)
 	if err != nil {
-		r.log.ErrorContext(ctx, "message not rendered", "recipient", c.Seq, "err", err)
+		r.log.ErrorContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
 		return a
 	}
@@ -264,7 +264,7 @@ func (r *run) record(ctx context.Context, done []verdict) error {
 		if err == nil || errors.Is(err, store.ErrLeaseLost) || !time.Now().Add(wait).Before(until) {
 			return err
 		}
-		r.log.WarnContext(ctx, "outcomes not written, trying again", "outcomes", len(done), "err", err)
+		r.log.WarnContext(ctx, "outcomes not written, trying again", slog.Any("outcomes", len(done)), slog.Any("err", err))
 		<-time.After(wait)
 		seqs := make([]int32, len(done))
 		for i, v := range done {

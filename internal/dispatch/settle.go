@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 
 	"minipush/internal/push"
 )
@@ -15,7 +16,7 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 		if err != nil || !held {
 			return err
 		}
-		queued, err := d.queueChunks(ctx, r.TaskID, 1)
+		queued, err := d.queueChunks(ctx, r.TaskID)
 		if err != nil || queued > 0 || !done {
 			return err
 		}
@@ -23,11 +24,11 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 	})
 }
 
-// queueChunks inserts jobs for at most n idle chunks of a task that is sending, and returns for how many.
-func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64, n int) (int, error) {
+// queueChunks fills the window of a task that is sending with jobs of idle chunks, and returns how many it added.
+func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64) (int, error) {
 	queued := 0
 	err := d.st.InTx(ctx, func(ctx context.Context) error {
-		chunks, err := d.st.QueueChunks(ctx, taskID, n)
+		chunks, err := d.st.QueueChunks(ctx, taskID, d.cfg.Window)
 		if err != nil || len(chunks) == 0 {
 			return err
 		}
@@ -52,8 +53,7 @@ func (d *Dispatcher) settle(ctx context.Context, taskID int64) error {
 		if err != nil {
 			return err
 		}
-		log := d.log.With("task_id", taskID, "total", t.Counts.Total, "sent", t.Counts.Sent, "failed", t.Counts.Failed,
-			"skipped", t.Counts.Skipped, "unknown", t.Counts.Unknown)
+		log := d.log.With(slog.Any("task_id", taskID), slog.Any("total", t.Counts.Total), slog.Any("sent", t.Counts.Sent), slog.Any("failed", t.Counts.Failed), slog.Any("skipped", t.Counts.Skipped), slog.Any("unknown", t.Counts.Unknown))
 		if t.Counts.Sent+t.Counts.Unknown == 0 {
 			log.ErrorContext(ctx, "task done, nobody was reached")
 			return nil
@@ -68,7 +68,7 @@ func (d *Dispatcher) pauseTask(ctx context.Context, taskID int64, cause push.Cau
 	d.gate.close(taskID)
 	paused, err := d.st.PauseTask(ctx, taskID, cause, note)
 	if paused {
-		d.log.WarnContext(ctx, "task paused", "task_id", taskID, "cause", string(cause), "note", note)
+		d.log.WarnContext(ctx, "task paused", slog.Any("task_id", taskID), slog.Any("cause", string(cause)), slog.Any("note", note))
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"minipush/internal/store"
@@ -34,7 +35,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := d.freeOrphans(ctx); err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "own chunks not looked at", "err", err)
+				d.log.WarnContext(ctx, "own chunks not looked at", slog.Any("err", err))
 			}
 			d.sweep(ctx, "tend", d.tendOnce)
 		}
@@ -44,7 +45,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 // sweep runs fn unless it runs on another daemon, and logs its error.
 func (d *Dispatcher) sweep(ctx context.Context, name string, fn func(ctx context.Context) error) {
 	if _, err := d.st.Sweep(ctx, name, fn); err != nil && ctx.Err() == nil {
-		d.log.ErrorContext(ctx, "sweep failed", "sweeper", name, "err", err)
+		d.log.ErrorContext(ctx, "sweep failed", slog.Any("sweeper", name), slog.Any("err", err))
 	}
 }
 
@@ -61,7 +62,7 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 		if _, err := d.st.FreeChunk(ctx, k, d.node.id); err != nil {
 			return err
 		}
-		d.log.WarnContext(ctx, "orphan chunk freed", "task_id", k.TaskID, "chunk", k.No)
+		d.log.WarnContext(ctx, "orphan chunk freed", slog.Any("task_id", k.TaskID), slog.Any("chunk", k.No))
 	}
 	return nil
 }
@@ -76,12 +77,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 		if _, err := d.st.FreeChunk(ctx, c.Key, c.Node); err != nil {
 			return err
 		}
-		d.log.WarnContext(ctx, "chunk of a dead node freed", "task_id", c.Key.TaskID, "chunk", c.Key.No, "dead_node", c.Node)
+		d.log.WarnContext(ctx, "chunk of a dead node freed", slog.Any("task_id", c.Key.TaskID), slog.Any("chunk", c.Key.No), slog.Any("dead_node", c.Node))
 	}
 	if n, err := d.st.FreeLostJobs(ctx, lostJobAge); err != nil {
 		return err
 	} else if n > 0 {
-		d.log.WarnContext(ctx, "chunks without a job freed", "chunks", n)
+		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
@@ -108,7 +109,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
 	case t.Idle > 0 && t.Live < d.cfg.Window:
-		_, err := d.queueChunks(ctx, t.ID, d.cfg.Window-t.Live)
+		_, err := d.queueChunks(ctx, t.ID)
 		return err
 	}
 	return nil
@@ -139,7 +140,7 @@ func (d *Dispatcher) startDueAndPlan(ctx context.Context) {
 	})
 	for _, id := range begun {
 		if err := d.plan(ctx, id); err != nil && ctx.Err() == nil {
-			d.log.ErrorContext(ctx, "task not planned", "task_id", id, "err", err)
+			d.log.ErrorContext(ctx, "task not planned", slog.Any("task_id", id), slog.Any("err", err))
 		}
 	}
 }
@@ -184,7 +185,7 @@ func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	if _, err := d.st.MissTask(ctx, t.ID, note); err != nil {
 		return err
 	}
-	d.log.ErrorContext(ctx, "task missed", "task_id", t.ID, "late", late)
+	d.log.ErrorContext(ctx, "task missed", slog.Any("task_id", t.ID), slog.Any("late", late))
 	return d.replaceStartJob(ctx, t.ID, nil)
 }
 
@@ -212,7 +213,7 @@ func (d *Dispatcher) expireSince(ctx context.Context, since time.Time) error {
 		}
 	}
 	if total > 0 {
-		d.log.InfoContext(ctx, "expired formIds retired", "count", total)
+		d.log.InfoContext(ctx, "expired formIds retired", slog.Any("count", total))
 	}
 	return nil
 }

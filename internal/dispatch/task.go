@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"minipush/internal/push"
@@ -32,7 +33,7 @@ func (d *Dispatcher) CreateTask(ctx context.Context, actor string, spec push.Tas
 		return err
 	})
 	if err == nil {
-		d.log.InfoContext(ctx, "task created", "task_id", t.ID, "actor", actor)
+		d.log.InfoContext(ctx, "task created", slog.Any("task_id", t.ID), slog.Any("actor", actor))
 	}
 	return t, err
 }

@@ -65,9 +65,11 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open secret of app %q: %w", secret.App.Key, err)
 	}
-	tokens := &tokenSource{st: c.st, key: c.cfg.Key, log: c.log.With("app", secret.App.Key), appID: appID}
-	client, err := wechat.New(wechat.Config{BaseURL: secret.App.BaseURL, AppID: secret.App.AppID, Secret: string(plain),
-		MaxConns: c.cfg.InFlight, Timeout: c.cfg.CallTimeout}, tokens)
+	tokens := &tokenSource{st: c.st, key: c.cfg.Key, log: c.log.With(slog.Any("app", secret.App.Key)), appID: appID}
+	client, err := wechat.New(wechat.Config{
+		BaseURL: secret.App.BaseURL, AppID: secret.App.AppID, Secret: string(plain),
+		MaxConns: c.cfg.InFlight, Timeout: c.cfg.CallTimeout,
+	}, tokens)
 	if err != nil {
 		return nil, fmt.Errorf("make client of app %q: %w", secret.App.Key, err)
 	}
@@ -178,7 +180,7 @@ func (t *tokenSource) fetch(ctx context.Context, version int32) error {
 	if err != nil {
 		return errors.Join(err, t.st.EndTokenRefresh(context.WithoutCancel(ctx), t.appID, version, nil, 0))
 	}
-	t.log.InfoContext(ctx, "access token fetched", "version", version+1, "expires_in", token.ExpiresIn)
+	t.log.InfoContext(ctx, "access token fetched", slog.Any("version", version+1), slog.Any("expires_in", token.ExpiresIn))
 	sealed := t.key.Seal([]byte(token.Value), tokenContext(t.appID))
 	return t.st.EndTokenRefresh(context.WithoutCancel(ctx), t.appID, version, sealed, token.ExpiresIn)
 }

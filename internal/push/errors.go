@@ -38,7 +38,7 @@ const (
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
-type Refusal struct {
+type Refusal struct { //nolint:errname // it reads as what it is: a refusal, which is an error too
 	Code   RefusalCode
 	TaskID int64
 	// State is the state that the task has, where the code is about it.
@@ -76,7 +76,7 @@ func (r *Refusal) ZH() string {
 
 // EN is the text in English.
 func (r *Refusal) EN() string {
-	text := ""
+	var text string
 	switch r.Code {
 	case RefusedAlreadySent:
 		text = fmt.Sprintf("task %d has been sent already", r.TaskID)

@@ -3,6 +3,7 @@ package push
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -108,10 +109,8 @@ func (s *TaskSpec) Validate() error {
 }
 
 func oneOf(field, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if a == value {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return &InvalidError{Field: field, Rule: "unknown_value", Message: fmt.Sprintf("must be one of %q", allowed)}
 }

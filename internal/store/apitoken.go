@@ -24,6 +24,7 @@ type APIToken struct {
 	RevokedAt  *time.Time
 }
 
+//nolint:gosec // names of columns
 const apiTokenColumns = `id, name, role, app_ids, created_by, created_at, updated_at, last_used_at, revoked_at`
 
 // InsertAPIToken adds a token by the hash of its secret. A name that a live token has is an *push.InvalidError.

@@ -79,15 +79,17 @@ type QueuedChunk struct {
 	Generation int32
 }
 
-// QueueChunks moves at most n idle chunks of a task that is sending to queued, the lowest numbers first.
-func (s *Store) QueueChunks(ctx context.Context, taskID int64, n int) ([]QueuedChunk, error) {
+// QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
+// or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
+func (s *Store) QueueChunks(ctx context.Context, taskID int64, window int) ([]QueuedChunk, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
 		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
-		        ORDER BY no LIMIT $2 FOR UPDATE SKIP LOCKED))
-		   AND EXISTS (SELECT FROM task t WHERE t.id = $1 AND t.state = 'sending')
-		RETURNING c.no, c.generation`, taskID, n)
+		        ORDER BY no LIMIT greatest(0, $2 - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
+		          FOR UPDATE SKIP LOCKED))
+		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
+		RETURNING c.no, c.generation`, taskID, window)
 	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
 	return queued, wrap(err, "queue chunks of task %d", taskID)
 }

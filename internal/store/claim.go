@@ -130,8 +130,10 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 	var misses []miss
 	var row Claimed
 	var known, twice bool
-	_, err := pgx.ForEachRow(rows, []any{&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice,
-		&row.PermitID, &row.FormID, &row.ExpiresAt}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{
+		&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice,
+		&row.PermitID, &row.FormID, &row.ExpiresAt,
+	}, func() error {
 		switch {
 		case row.PermitID != 0:
 			c.Sending = append(c.Sending, row)
@@ -250,8 +252,10 @@ func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin t
 		row := Claimed{Ambiguous: true}
 		var alive bool
 		counts := outcomeCounts{reasons: map[push.Reason]int{}}
-		_, err := pgx.ForEachRow(rows, []any{&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.OpenID, &row.PermitID,
-			&row.FormID, &row.ExpiresAt, &alive}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{
+			&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.OpenID, &row.PermitID,
+			&row.FormID, &row.ExpiresAt, &alive,
+		}, func() error {
 			if alive {
 				c.Sending = append(c.Sending, row)
 				counts.add(push.Pending, push.Sending, push.NoReason)

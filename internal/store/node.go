@@ -26,7 +26,7 @@ func HoldNode(ctx context.Context, conn *pgx.Conn, id int64) error {
 		   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()`, int64(lockNode), id); err != nil {
 		return wrap(err, "end the old connection of node %d", id)
 	}
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2)`, lockNode, int32(id)); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2::bigint::int)`, lockNode, id); err != nil {
 		return wrap(err, "hold node %d", id)
 	}
 	return BeatNode(ctx, conn, id)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"minipush/internal/push"
@@ -136,12 +137,12 @@ func packOutcomes(outcomes []Outcome) packed {
 		i := o.Seq - b.lo
 		b.states[i], b.reasons[i], b.codes[i], b.msgids[i] = int16(o.State), int16(o.Reason), o.Code, o.MsgID
 		b.flags[i] = o.flags()
-		b.answered[i] = int32(o.AnsweredAt.Sub(b.base).Milliseconds())
+		b.answered[i] = milliseconds(o.AnsweredAt.Sub(b.base))
 		if !o.RetryAt.IsZero() {
-			b.retry[i] = max(1, int32(o.RetryAt.Sub(b.base).Milliseconds()))
+			b.retry[i] = max(1, milliseconds(o.RetryAt.Sub(b.base)))
 		}
 		if o.RID != "" || o.Note != "" {
-			texts[fmt.Sprint(o.Seq)] = map[string]string{"rid": o.RID, "note": o.Note}
+			texts[strconv.Itoa(int(o.Seq))] = map[string]string{"rid": o.RID, "note": o.Note}
 		}
 		switch o.Permit {
 		case PermitSpent:
@@ -157,6 +158,9 @@ func packOutcomes(outcomes []Outcome) packed {
 	b.texts, _ = json.Marshal(texts) // a map of strings always marshals
 	return b
 }
+
+// milliseconds fits a batch: its answers, and their retries, lie minutes apart.
+func milliseconds(d time.Duration) int32 { return int32(d.Milliseconds()) } //nolint:gosec // see above
 
 func (o Outcome) flags() int16 {
 	var f int16
@@ -199,7 +203,7 @@ func (c *outcomeCounts) add(from, to push.RecipientState, reason push.Reason) {
 func (s *Store) count(ctx context.Context, run Run, c outcomeCounts) (pending int, err error) {
 	reasons := make(map[string]int, len(c.reasons))
 	for r, n := range c.reasons {
-		reasons[fmt.Sprint(int16(r))] = n
+		reasons[strconv.Itoa(int(r))] = n
 	}
 	delta, _ := json.Marshal(reasons) // a map of numbers always marshals
 	err = s.db(ctx).QueryRow(ctx, `

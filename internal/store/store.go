@@ -76,8 +76,7 @@ func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
 
 // redact keeps a parse error from carrying the connection string, which may hold a password.
 func redact(err error) error {
-	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) {
+	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
 		return errors.New("it is not a valid Postgres connection string")
 	}
 	return err
@@ -129,8 +128,8 @@ func wrap(err error, format string, args ...any) error {
 
 // violates says whether err is the violation of the constraint named.
 func violates(err error, constraint string) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.ConstraintName == constraint
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.ConstraintName == constraint
 }
 
 func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
