@@ -116,10 +116,9 @@ func openID(user string) string { return "oOpenID-" + user }
 // users reports n users u0…, with permits formIds each that the platform knows.
 func (b *bundle) users(n, permits int) []string {
 	b.t.Helper()
-	ids := make([]string, n)
+	ids := b.names(n)
 	reports := make([]dispatch.UserReport, n)
 	for i := range ids {
-		ids[i] = fmt.Sprintf("u%d", i)
 		reports[i] = dispatch.UserReport{UserID: ids[i], OpenID: openID(ids[i])}
 	}
 	_, err := b.d.ReportUsers(b.t.Context(), appKey, reports)
@@ -333,4 +332,31 @@ func invalid(t *testing.T, err error, field, rule string) {
 // upload is a CSV upload of text.
 func upload(text string) dispatch.Upload {
 	return dispatch.Upload{Body: strings.NewReader(text), Filename: "list.csv"}
+}
+
+// names are the users that users(n, …) reports.
+func (b *bundle) names(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("u%d", i)
+	}
+	return ids
+}
+
+// dump writes out every row of every table, the job table included, to be compared before and after.
+func (b *bundle) dump() map[string]string {
+	b.t.Helper()
+	rows, _ := b.st.Pool().Query(b.t.Context(), `
+		SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public' OR (schemaname, tablename) = ('river', 'river_job')`)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(b.t, err)
+	dump := map[string]string{}
+	for _, table := range tables {
+		var text string
+		require.NoError(b.t, b.st.Pool().QueryRow(b.t.Context(),
+			`SELECT coalesce(string_agg(to_jsonb(x)::text, E'\n' ORDER BY to_jsonb(x)::text), '') FROM `+table+` x`).Scan(&text))
+		dump[table] = text
+	}
+	require.Greater(b.t, len(dump), 15)
+	return dump
 }
