@@ -15,7 +15,7 @@
 // (statements, buffer hits, WAL bytes, tuples read, HOT share) the figures are exact, and are the ones to watch.
 //
 // Everything is as durable as in production: fsync, synchronous_commit and full_page_writes are on, and the settings are
-// printed. Each pair has a fresh database in one fresh private Postgres, and each variant a fresh simulator process. A
+// printed. Each variant has a fresh database in one fresh private Postgres, dropped after it, and a fresh simulator process. A
 // user has three formIds, stored in random order, so that a claim has a choice to make and a duplicate could be seen:
 // after each run the far end's own count must be one message per recipient.
 //

@@ -29,7 +29,7 @@ func variants() []variant { return []variant{constantLoop, simLoop, minipush, th
 // variantTime bounds one variant; the slowest, (b) with 100,000 recipients, takes some 70 s.
 const variantTime = 10 * time.Minute
 
-// pair is one round: each variant once, on a database of its own.
+// pair is one round: each variant once, each on a database of its own.
 type pair struct {
 	Rates      map[variant]float64 `json:"rates"` // messages a second
 	PeakMemory int64               `json:"peak_memory_bytes,omitempty"`
@@ -47,22 +47,14 @@ type bench struct {
 }
 
 // runPair runs each chosen variant once.
-func (b *bench) runPair(ctx context.Context, no int) (p pair, err error) {
-	p.Rates = map[variant]float64{}
+func (b *bench) runPair(ctx context.Context, no int) (pair, error) {
+	p := pair{Rates: map[variant]float64{}}
 	order := slices.DeleteFunc(variants(), func(v variant) bool { return !b.opt.chosen(v) })
 	if no%2 == 1 {
 		slices.Reverse(order)
 	}
-	db, err := b.pg.create(ctx, fmt.Sprintf("pair%d", no+1))
-	if err != nil {
-		return p, err
-	}
-	defer func() { err = errors.Join(err, db.drop(context.WithoutCancel(ctx))) }()
-	if err := b.fill(ctx, db); err != nil {
-		return p, err
-	}
 	for _, v := range order {
-		if err := b.runVariant(ctx, db, v, &p); err != nil {
+		if err := b.runVariant(ctx, v, &p); err != nil {
 			return p, fmt.Errorf("(%s): %w", v, err)
 		}
 		b.log.say("pair %d (%s) %9.0f/s", no+1, v, p.Rates[v])
@@ -70,25 +62,30 @@ func (b *bench) runPair(ctx context.Context, no int) (p pair, err error) {
 	return p, nil
 }
 
-// fill makes the tables of (b) and (c) ahead of time, so that the variants follow each other closely.
-func (b *bench) fill(ctx context.Context, db *database) error {
-	if b.opt.chosen(theOriginal) {
-		if err := loadOriginal(ctx, db.pool, b.opt.load()); err != nil {
-			return err
-		}
+// prepare makes a database for one variant, with the tables of (b) or (c) where it is theirs; (d) fills its own. Afterwards the
+// database is dropped: what one variant leaves to vacuum and to write out must not slow the next.
+func (b *bench) prepare(ctx context.Context, v variant, w workload) (*database, error) {
+	db, err := b.pg.create(ctx, "variant_"+string(v))
+	if err != nil {
+		return nil, err
 	}
-	if b.opt.chosen(jobEach) {
-		if err := loadPerJob(ctx, db.pool, b.opt.perJobLoad()); err != nil {
-			return err
-		}
+	switch v {
+	case theOriginal:
+		err = loadOriginal(ctx, db.pool, w)
+	case jobEach:
+		err = loadPerJob(ctx, db.pool, w)
+	case constantLoop, simLoop, minipush:
 	}
-	if _, err := db.pool.Exec(ctx, `CHECKPOINT`); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+	if err == nil {
+		_, err = db.pool.Exec(ctx, `CHECKPOINT`)
 	}
-	return nil
+	if err != nil {
+		return nil, errors.Join(err, db.drop(context.WithoutCancel(ctx)))
+	}
+	return db, nil
 }
 
-func (b *bench) runVariant(ctx context.Context, db *database, v variant, p *pair) (err error) {
+func (b *bench) runVariant(ctx context.Context, v variant, p *pair) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, variantTime, errors.New("it took too long"))
 	defer cancel()
 	w := b.opt.load()
@@ -100,6 +97,11 @@ func (b *bench) runVariant(ctx context.Context, db *database, v variant, p *pair
 		return err
 	}
 	defer func() { err = errors.Join(err, far.stop()) }()
+	db, err := b.prepare(ctx, v, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.drop(context.WithoutCancel(ctx))) }()
 	var took time.Duration
 	switch v {
 	case constantLoop, simLoop:
