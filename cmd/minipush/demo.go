@@ -46,10 +46,11 @@ yours. It can be run again and again.`,
 
 // demo is one run: platform → database → daemon → task → watch → check.
 func (c *cli) demo(ctx context.Context, once bool, seed uint64) (err error) {
-	cfg, err := c.demoConfig()
+	cfg, release, err := c.demoConfig()
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, release()) }()
 	log := config.NewLogger(cfg.Log, c.stderr, terminal(c.stderr))
 	platform, err := startPlatform(ctx)
 	if err != nil {
@@ -93,27 +94,32 @@ func (c *cli) demo(ctx context.Context, once bool, seed uint64) (err error) {
 	return c.leaveUp(ctx, s, d)
 }
 
-// demoConfig is the settings with what the demo must have for itself.
-func (c *cli) demoConfig() (*config.Config, error) {
+// demoConfig is the settings with what the demo must have for itself. The caller releases its directory.
+func (c *cli) demoConfig() (_ *config.Config, release func() error, _ error) {
 	loaded, err := c.load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg := loaded.Config
 	dir, err := cfg.ResolveDataDir(runtime.GOOS, os.Geteuid(), c.environ)
 	if err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
+		return nil, nil, fmt.Errorf("settings: %w", err)
 	}
 	if cfg.Database.URL != "" {
 		c.say("the demo has a database of its own and leaves the one of MINIPUSH_DATABASE_URL alone")
 	}
 	cfg.Database.URL, cfg.Database.DirectURL, cfg.SecretKey = "", "", ""
-	cfg.DataDir = filepath.Join(dir, "demo")
+	if cfg.DataDir, release, err = demoDir(dir); err != nil {
+		return nil, nil, err
+	}
+	if filepath.Base(cfg.DataDir) != "demo" {
+		c.say("another demo is running; this one has its data in %s", cfg.DataDir)
+	}
 	cfg.HTTP.OpsAddr = ""
 	if cfg.Log.Level == "info" {
 		cfg.Log.Level = "error" // dropped connections are part of the play
 	}
-	return &cfg, nil
+	return &cfg, release, nil
 }
 
 // demoDaemon starts the daemon; where its port is taken it takes any other.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -168,4 +169,20 @@ func TestWrongMessage_NoticesEveryDifference(t *testing.T) {
 		spoil(&m)
 		require.NotEmpty(t, wrongMessage(m), name)
 	}
+}
+
+func TestDemoDir_OfASecondDemo_IsAnother(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	first, release, err := demoDir(data)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(data, "demo"), first)
+	second, releaseSecond, err := demoDir(data)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(data, "demo-2"), second)
+	require.NoError(t, release())
+	again, release, err := demoDir(data)
+	require.NoError(t, err)
+	require.Equal(t, first, again, "what is free is used again")
+	require.NoError(t, errors.Join(release(), releaseSecond()))
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,33 @@ func TestServe_StoppedInTheMiddle_LeavesNothingInDoubt(t *testing.T) {
 	require.Less(t, time.Since(began), 15*time.Second)
 	require.Zero(t, s.count(t, `SELECT count(*) FROM recipient WHERE state = 1`), "rows in doubt")
 	require.Less(t, int(s.platform.Stats().Messages), 200, "it was stopped in the middle")
+	s.ended(t, s.serve(t), id)
+	s.requireOneEach(t, users)
+}
+
+// A second signal does not wait for a platform that hangs, and loses nobody: the call goes on in the next daemon.
+func TestServe_SecondSignal_Kills(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{Rules: []sim.Rule{{Kind: sim.Hang, Count: 1}}}, "MINIPUSH_SEND_CALL_TIMEOUT=50s")
+	d := s.serve(t)
+	users := s.people(t, "u", 1)
+	id := s.draft(t, d, users)
+	s.run(t, "task", "send", strconv.FormatInt(id, 10))
+	require.Eventually(t, func() bool { return s.platform.Stats().InFlight == 1 }, patience, 10*time.Millisecond)
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		select {
+		case <-d.done:
+			return true
+		default:
+			return false
+		}
+	}, patience, 200*time.Millisecond)
+	require.Less(t, time.Since(began), 5*time.Second, "it did not wait for the call")
+	status, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.True(t, status.Signaled(), "killed by the second signal")
 	s.ended(t, s.serve(t), id)
 	s.requireOneEach(t, users)
 }
