@@ -330,6 +330,7 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) error {
 		if v.pause != "" {
 			note := fmt.Sprintf("%d: %s", v.Code, v.advice)
 			r.closed = true
+			r.d.clients.doubt(r.AppID)
 			return r.d.pauseTask(ctx, r.TaskID, v.pause, note)
 		}
 	}

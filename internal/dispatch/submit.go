@@ -69,6 +69,9 @@ func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error
 	if at == nil || t.StartAt != nil && t.StartAt.Equal(*at) {
 		return &push.Refusal{Code: push.RefusedAlreadyScheduled, TaskID: t.ID, State: t.State}
 	}
+	if err := checkNotAfter(t, at); err != nil {
+		return err
+	}
 	moved, err := d.st.SubmitTask(ctx, t.ID, []push.TaskState{push.TaskScheduled}, at)
 	if err != nil {
 		return err
@@ -92,8 +95,8 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	if err := t.ValidateFor(compiled); err != nil {
 		return err
 	}
-	if t.NotAfter != nil && (at == nil && time.Now().After(*t.NotAfter) || at != nil && at.After(*t.NotAfter)) {
-		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
+	if err := checkNotAfter(t, at); err != nil {
+		return err
 	}
 	for _, check := range []func(context.Context, push.Task, push.Compiled, *time.Time) error{d.checkProduct, d.checkAudience, d.checkApp} {
 		if err := check(ctx, t, compiled, at); err != nil {
@@ -101,6 +104,17 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 		}
 	}
 	return d.st.FreezeTask(ctx, t.ID, template, actor)
+}
+
+func checkNotAfter(t push.Task, at *time.Time) error {
+	when := time.Now()
+	if at != nil {
+		when = *at
+	}
+	if t.NotAfter != nil && when.After(*t.NotAfter) {
+		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
+	}
+	return nil
 }
 
 func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compiled, _ *time.Time) error {

@@ -81,6 +81,15 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	return client, nil
 }
 
+// doubt has the app looked at again at the next get: an answer said that its settings may be wrong, and somebody may have mended them.
+func (c *clients) doubt(appID int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.byApp[appID]; held != nil {
+		held.looked = time.Time{}
+	}
+}
+
 func (c *clients) recent(appID int32) *wechat.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
