@@ -18,7 +18,7 @@ type FormID struct {
 	ExpiresAt   time.Time
 }
 
-// InsertFormIDs adds formIds and returns how many were new; the rest are known already. day is the day on which they count as collected.
+// InsertFormIDs adds formIds and returns how many were new; the rest are known already; of two of the same, the first counts. day is the day on which they count as collected.
 func (s *Store) InsertFormIDs(ctx context.Context, appID int32, day time.Time, ids []FormID) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
@@ -32,9 +32,10 @@ func (s *Store) InsertFormIDs(ctx context.Context, appID int32, day time.Time, i
 	err := s.db(ctx).QueryRow(ctx, `
 		WITH added AS (
 		    INSERT INTO form_id (app_id, user_id, form_id, source, submitted_at, expires_at)
-		    SELECT $1, n.* FROM unnest($2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::timestamptz[])
-		           AS n(user_id, form_id, source, submitted_at, expires_at)
-		     ORDER BY n.form_id
+		    SELECT $1, n.user_id, n.form_id, n.source, n.submitted_at, n.expires_at
+		      FROM unnest($2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::timestamptz[])
+		           WITH ORDINALITY AS n(user_id, form_id, source, submitted_at, expires_at, ord)
+		     ORDER BY n.form_id, n.ord
 		    ON CONFLICT (app_id, form_id) DO NOTHING
 		    RETURNING source),
 		counted AS (

@@ -9,53 +9,75 @@ import (
 )
 
 // UpsertUsers records who has which openid. The newest report wins: an openid that another user of the app holds is taken
-// from them, and the move is kept, so that the claim can tell that the person had the message already (invariant 7).
-// Both slices are parallel; an empty openid means that the user is known and has none. A user id must stand in them once.
+// from them. Whoever loses an openid, to another user or by a report of their own, is kept in openid_move, so that the claim can
+// tell that the person had the message already (invariant 7). Both slices are parallel; an empty openid means that the user is
+// known and has none. A user id, and an openid, must stand in them once.
 //
-// The moves run under the exclusive side of the lock whose shared side every claim takes ([Store.LockMoves]): no claim
-// straddles a move.
+// Reports that change something run one after the other for each app. Those by which an openid leaves its user also hold the
+// exclusive side of the lock whose shared side every claim takes: no claim straddles a move.
 func (s *Store) UpsertUsers(ctx context.Context, appID int32, userIDs, openIDs []string) error {
 	err := s.InTx(ctx, func(ctx context.Context) error {
-		var moves bool
-		err := s.db(ctx).QueryRow(ctx, `
-			SELECT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-			  CROSS JOIN LATERAL (SELECT u.user_id FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
-			 WHERE n.openid <> '' AND u.user_id <> n.user_id)`, appID, userIDs, openIDs).Scan(&moves)
-		if err != nil {
+		if changes, err := s.reportChanges(ctx, appID, userIDs, openIDs); err != nil || !changes {
 			return err
 		}
-		if moves {
-			if err := s.moveOpenIDs(ctx, appID, userIDs, openIDs); err != nil {
-				return err
-			}
+		if _, err := s.db(ctx).Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockReports, appID); err != nil {
+			return err
 		}
-		_, err = s.db(ctx).Exec(ctx, `
+		if err := s.moveOpenIDs(ctx, appID, userIDs, openIDs); err != nil {
+			return err
+		}
+		_, err := s.db(ctx).Exec(ctx, `
 			INSERT INTO app_user AS u (app_id, user_id, openid, moved)
-			SELECT $1, n.user_id, nullif(n.openid, ''), $4 AND EXISTS (SELECT FROM openid_move m WHERE m.app_id = $1 AND m.openid = n.openid)
+			SELECT $1, n.user_id, nullif(n.openid, ''),
+			       EXISTS (SELECT FROM openid_move m WHERE m.app_id = $1 AND m.openid = n.openid AND m.user_id <> n.user_id)
 			  FROM unnest($2::text[], $3::text[]) AS n(user_id, openid) ORDER BY n.user_id
 			ON CONFLICT (app_id, user_id) DO UPDATE SET openid = excluded.openid, moved = excluded.moved, updated_at = now()
-			 WHERE u.openid IS DISTINCT FROM excluded.openid`, appID, userIDs, openIDs, moves)
+			 WHERE u.openid IS DISTINCT FROM excluded.openid`, appID, userIDs, openIDs)
 		return err
 	})
 	return wrap(err, "upsert users")
 }
 
+// reportChanges says whether a report says anything new: most repeat what is known, and wait for nobody.
+func (s *Store) reportChanges(ctx context.Context, appID int32, userIDs, openIDs []string) (changes bool, err error) {
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+		  LEFT JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u ON true
+		 WHERE u.user_id IS NULL OR u.openid IS DISTINCT FROM nullif(n.openid, ''))`, appID, userIDs, openIDs).Scan(&changes)
+	return changes, err
+}
+
+// leaving are the users who lose their openid by a report: to another user, or by what it says of themselves.
+const leaving = `
+	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
+	 WHERE n.openid <> '' AND u.user_id <> n.user_id
+	 UNION
+	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u
+	 WHERE u.openid <> n.openid`
+
 func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs []string) error {
+	var moves bool
+	if err := s.db(ctx).QueryRow(ctx, `SELECT EXISTS (`+leaving+`)`, appID, userIDs, openIDs).Scan(&moves); err != nil || !moves {
+		return err
+	}
 	if _, err := s.db(ctx).Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockMoves, appID); err != nil {
 		return err
 	}
 	_, err := s.db(ctx).Exec(ctx, `
-		WITH taken AS (
-		    UPDATE app_user u SET openid = NULL, moved = false, updated_at = now()
-		      FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-		     WHERE u.app_id = $1 AND u.openid = n.openid AND n.openid <> '' AND u.user_id <> n.user_id
-		    RETURNING u.user_id, n.openid)
-		INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM taken`, appID, userIDs, openIDs)
+		WITH gone AS MATERIALIZED (`+leaving+`),
+		kept AS (INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM gone)
+		UPDATE app_user u SET openid = NULL, moved = false, updated_at = now() FROM gone WHERE u.app_id = $1 AND u.user_id = gone.user_id`,
+		appID, userIDs, openIDs)
 	return err
 }
 
 // lockMoves is the first key of the advisory lock between claims (shared) and moves of openids (exclusive); the app is the second.
 const lockMoves = 0x6d70_0001
+
+// lockReports is the first key of the advisory lock that keeps reports of users in a row; the app is the second.
+const lockReports = 0x6d70_0006
 
 // User finds a user of an app.
 func (s *Store) User(ctx context.Context, appID int32, userID string) (push.User, error) {
