@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"minipush/internal/intake"
 	"minipush/internal/push"
@@ -118,15 +119,14 @@ func (l *loader) read(ctx context.Context) error {
 		}
 		if bad, ok := errors.AsType[*intake.RowError](err); ok {
 			l.reject(bad.Line, string(bad.Code), bad.Raw)
-			continue
-		}
-		if err == nil {
+			err = nil
+		} else if err == nil {
 			err = l.add(row)
 		}
 		if err != nil {
 			return err
 		}
-		if len(l.batch) >= l.d.cfg.BatchRows {
+		if len(l.batch)+len(l.rejects) >= l.d.cfg.BatchRows {
 			if err := l.flush(ctx); err != nil {
 				return err
 			}
@@ -161,6 +161,7 @@ func (l *loader) check(id string) *intake.Rejection {
 
 func (l *loader) reject(line int, code, value string) {
 	const longest = 64
+	value = strings.ReplaceAll(strings.ToValidUTF8(value, "\uFFFD"), "\x00", "\uFFFD") // what a text of Postgres cannot hold
 	if len(value) > longest {
 		value = string([]rune(value)[:min(longest, len([]rune(value)))])
 	}
