@@ -220,6 +220,18 @@ $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION add_reasons(jsonb, jsonb) IS 'Adds counts by reason.';
 
+-- +goose StatementBegin
+CREATE FUNCTION expect_rows(got bigint, want bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF got IS DISTINCT FROM want THEN
+        RAISE EXCEPTION '% rows were to be written, % were there', want, got USING ERRCODE = 'MP001';
+    END IF;
+    RETURN true;
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION expect_rows(bigint, bigint) IS 'Ends the statement, and so undoes it, unless it wrote as many rows as it was to write.';
+
 CREATE VIEW task_recipient AS
 SELECT t.id AS task_id, r.seq, r.user_id, r.openid, s.name AS state, e.code AS reason, r.attempt, r.ambiguous, r.inferred,
        r.permit_id, r.platform_code, r.rid, r.note, r.msgid, r.sent_at, r.updated_at
@@ -232,5 +244,6 @@ COMMENT ON VIEW task_recipient IS 'The recipients of each task with their states
 -- +goose Down
 DROP VIEW task_recipient;
 ALTER TABLE task DROP CONSTRAINT task_audience_fkey;
+DROP FUNCTION expect_rows(bigint, bigint);
 DROP FUNCTION add_reasons(jsonb, jsonb);
 DROP TABLE chunk, recipient, reason, recipient_state, audience_reject, audience, task;

@@ -99,6 +99,15 @@ func (c *clients) recent(appID int32) *wechat.Client {
 	return nil
 }
 
+// lookAgain makes the next get look at the app, not at its memory: the app may be what must be mended.
+func (c *clients) lookAgain(appID int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.byApp[appID]; held != nil {
+		held.looked = time.Time{}
+	}
+}
+
 func (c *clients) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -188,8 +188,7 @@ func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin tim
 	if int(tag.RowsAffected()) != c.Ended {
 		return fmt.Errorf("%d rows to end, %d found: %w", c.Ended, tag.RowsAffected(), ErrLeaseLost)
 	}
-	_, err = s.count(ctx, run, counts)
-	return err
+	return s.count(ctx, run, counts)
 }
 
 // usable says which of the users without a claim have a permit after all.
@@ -269,8 +268,7 @@ func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin t
 		if err != nil || len(c.Sending)+c.Ended == 0 {
 			return err
 		}
-		_, err = s.count(ctx, run, counts)
-		return err
+		return s.count(ctx, run, counts)
 	})
 	if err != nil {
 		return Claim{}, wrap(err, "claim ambiguous rows of chunk %d/%d", run.TaskID, run.No)

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strconv"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"minipush/internal/push"
 )
@@ -55,55 +57,55 @@ const (
 	flagNotCounted
 )
 
+// recordOutcomes is one statement, so that a batch costs one round trip and one commit. The chunk's row is updated first, under
+// the lease and with its counters; where that finds no row, nothing else is written. EXISTS keeps it out of the plans of the
+// others, which stay a range of the key and probes of the key. expect_rows ends the statement with an error, and so undoes it,
+// if a row was not there.
+const recordOutcomes = `
+	WITH held AS (
+	    UPDATE chunk SET pending = pending + $16, sending = sending + $17, sent = sent + $18, failed = failed + $19, skipped = skipped + $20,
+	           unknown = unknown + $21, waiting = waiting + $22, updated_at = clock_timestamp(),
+	           reasons = CASE WHEN $23::jsonb = '{}' THEN reasons ELSE add_reasons(reasons, $23) END
+	     WHERE task_id = $14 AND no = $15 AND lease = $4 AND state = 'running' RETURNING pending),
+	written AS (
+	    UPDATE recipient x SET state = ($5::smallint[])[x.seq - $2 + 1], reason = nullif(($6::smallint[])[x.seq - $2 + 1], 0),
+	           platform_code = nullif(($7::int[])[x.seq - $2 + 1], 0),
+	           inferred = (($8::smallint[])[x.seq - $2 + 1] & 1) <> 0,
+	           ambiguous = (($8::smallint[])[x.seq - $2 + 1] & 2) <> 0,
+	           permit_id = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 4) <> 0 THEN x.permit_id END,
+	           permit_tries = x.permit_tries + ((($8::smallint[])[x.seq - $2 + 1] & 8) >> 3)::smallint,
+	           attempt = x.attempt - ((($8::smallint[])[x.seq - $2 + 1] & 32) >> 5)::smallint,
+	           updated_at = $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms',
+	           sent_at = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 16) <> 0 THEN $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms' END,
+	           retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN $9::timestamptz + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
+	           msgid = nullif(($12::bigint[])[x.seq - $2 + 1], 0),
+	           rid = $13::jsonb -> x.seq::text ->> 'rid', note = $13::jsonb -> x.seq::text ->> 'note'
+	     WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 1 AND x.lease = $4
+	       AND ($5::smallint[])[x.seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)
+	    RETURNING 1),
+	spent AS (UPDATE form_id SET state = 2 WHERE id = ANY ($24::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held)),
+	died  AS (UPDATE form_id SET state = 3 WHERE id = ANY ($25::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held)),
+	freed AS (UPDATE form_id SET state = 0 WHERE id = ANY ($26::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held))
+	SELECT pending, expect_rows((SELECT count(*) FROM written), $27) FROM held`
+
 // RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
 // chunk's row, with its counters, under the lease (invariants 2, 6 and 8). ErrLeaseLost means that nothing was written.
 // All seqs lie in run's chunk, each once. It returns how many rows of the chunk are then pending.
 func (s *Store) RecordOutcomes(ctx context.Context, run Run, outcomes []Outcome) (pending int, err error) {
 	b := packOutcomes(outcomes)
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		if pending, err = s.count(ctx, run, b.counts); err != nil {
-			return err
-		}
-		tag, err := s.db(ctx).Exec(ctx, `
-			UPDATE recipient x SET state = ($5::smallint[])[x.seq - $2 + 1], reason = nullif(($6::smallint[])[x.seq - $2 + 1], 0),
-			       platform_code = nullif(($7::int[])[x.seq - $2 + 1], 0),
-			       inferred = (($8::smallint[])[x.seq - $2 + 1] & 1) <> 0,
-			       ambiguous = (($8::smallint[])[x.seq - $2 + 1] & 2) <> 0,
-			       permit_id = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 4) <> 0 THEN x.permit_id END,
-			       permit_tries = x.permit_tries + ((($8::smallint[])[x.seq - $2 + 1] & 8) >> 3)::smallint,
-			       attempt = x.attempt - ((($8::smallint[])[x.seq - $2 + 1] & 32) >> 5)::smallint,
-			       updated_at = $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms',
-			       sent_at = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 16) <> 0 THEN $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms' END,
-			       retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN $9::timestamptz + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
-			       msgid = nullif(($12::bigint[])[x.seq - $2 + 1], 0),
-			       rid = $13::jsonb -> x.seq::text ->> 'rid', note = $13::jsonb -> x.seq::text ->> 'note'
-			 WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 1 AND x.lease = $4
-			   AND ($5::smallint[])[x.seq - $2 + 1] >= 0`,
-			run.AudienceID, b.lo, b.hi, run.Lease, b.states, b.reasons, b.codes, b.flags, b.base, b.answered, b.retry, b.msgids, b.texts)
-		if err != nil {
-			return err
-		}
-		if int(tag.RowsAffected()) != len(outcomes) {
-			return fmt.Errorf("%d outcomes, %d rows in sending: %w", len(outcomes), tag.RowsAffected(), ErrLeaseLost)
-		}
-		return s.endPermits(ctx, b)
-	})
-	return pending, wrap(err, "record outcomes of chunk %d/%d", run.TaskID, run.No)
-}
-
-func (s *Store) endPermits(ctx context.Context, b packed) error {
-	for _, fate := range []struct {
-		ids   []int64
-		state push.PermitState
-	}{{b.spent, push.PermitUsed}, {b.died, push.PermitInvalid}, {b.freed, push.PermitAvailable}} {
-		if len(fate.ids) == 0 {
-			continue
-		}
-		if _, err := s.db(ctx).Exec(ctx, `UPDATE form_id SET state = $2 WHERE id = ANY ($1) AND state = 1`, fate.ids, fate.state); err != nil {
-			return err
-		}
+	d := b.counts.delta
+	var all bool
+	err = s.db(ctx).QueryRow(ctx, recordOutcomes,
+		run.AudienceID, b.lo, b.hi, run.Lease, b.states, b.reasons, b.codes, b.flags, b.base, b.answered, b.retry, b.msgids, b.texts,
+		run.TaskID, run.No, d[push.Pending], d[push.Sending], d[push.Sent], d[push.Failed], d[push.Skipped], d[push.Unknown], d[push.Waiting],
+		b.counts.json(), b.spent, b.died, b.freed, len(outcomes)).Scan(&pending, &all)
+	if isNoRows(err) { // not joined: wrap would make "not found" of it
+		err = ErrLeaseLost
 	}
-	return nil
+	if isUnexpectedRows(err) {
+		err = errors.Join(err, ErrLeaseLost)
+	}
+	return pending, wrap(err, "record outcomes of chunk %d/%d", run.TaskID, run.No)
 }
 
 // packed is a batch of outcomes as dense arrays over [lo, hi). They hold no NULL: an array with one is read in O(n) an element.
@@ -113,9 +115,10 @@ type packed struct {
 	states, reasons, flags []int16
 	codes, answered, retry []int32
 	msgids                 []int64
-	texts                  []byte
-	spent, died, freed     []int64
-	counts                 outcomeCounts
+	// texts are the rid and note of those that have one, {"<seq>": {"rid", "note"}}; nil where none has.
+	texts              []byte
+	spent, died, freed []int64
+	counts             outcomeCounts
 }
 
 func packOutcomes(outcomes []Outcome) packed {
@@ -155,7 +158,9 @@ func packOutcomes(outcomes []Outcome) packed {
 		}
 		b.counts.add(push.Sending, o.State, o.Reason)
 	}
-	b.texts, _ = json.Marshal(texts) // a map of strings always marshals
+	if len(texts) > 0 {
+		b.texts, _ = json.Marshal(texts) // a map of strings always marshals
+	}
 	return b
 }
 
@@ -199,24 +204,34 @@ func (c *outcomeCounts) add(from, to push.RecipientState, reason push.Reason) {
 	}
 }
 
-// count adds to the counters of run's chunk under its lease; it is the fence of an outcome.
-func (s *Store) count(ctx context.Context, run Run, c outcomeCounts) (pending int, err error) {
+func (c *outcomeCounts) json() []byte {
 	reasons := make(map[string]int, len(c.reasons))
 	for r, n := range c.reasons {
 		reasons[strconv.Itoa(int(r))] = n
 	}
-	delta, _ := json.Marshal(reasons) // a map of numbers always marshals
-	err = s.db(ctx).QueryRow(ctx, `
+	text, _ := json.Marshal(reasons) // a map of numbers always marshals
+	return text
+}
+
+// count adds to the counters of run's chunk under its lease.
+func (s *Store) count(ctx context.Context, run Run, c outcomeCounts) error {
+	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE chunk SET pending = pending + $4, sending = sending + $5, sent = sent + $6, failed = failed + $7, skipped = skipped + $8,
 		       unknown = unknown + $9, waiting = waiting + $10, updated_at = clock_timestamp(),
 		       reasons = CASE WHEN $11::jsonb = '{}' THEN reasons ELSE add_reasons(reasons, $11) END
-		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running' RETURNING pending`,
+		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running'`,
 		run.TaskID, run.No, run.Lease, c.delta[push.Pending], c.delta[push.Sending], c.delta[push.Sent], c.delta[push.Failed],
-		c.delta[push.Skipped], c.delta[push.Unknown], c.delta[push.Waiting], delta).Scan(&pending)
-	if isNoRows(err) {
-		return 0, ErrLeaseLost
+		c.delta[push.Skipped], c.delta[push.Unknown], c.delta[push.Waiting], c.json())
+	if err == nil && tag.RowsAffected() == 0 {
+		return ErrLeaseLost
 	}
-	return pending, err
+	return err
+}
+
+// isUnexpectedRows says that expect_rows ended a statement.
+func isUnexpectedRows(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "MP001"
 }
 
 // SendingRows counts how many of the seqs are still in sending under run's lease: after a commit whose answer was lost, none

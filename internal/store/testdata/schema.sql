@@ -410,3 +410,16 @@ AS $function$
       FROM (SELECT key, sum(value::int) AS n FROM (SELECT * FROM jsonb_each_text(a) UNION ALL SELECT * FROM jsonb_each_text(b)) e GROUP BY key) s
 $function$
 
+CREATE OR REPLACE FUNCTION public.expect_rows(got bigint, want bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+BEGIN
+    IF got IS DISTINCT FROM want THEN
+        RAISE EXCEPTION '% rows were to be written, % were there', want, got USING ERRCODE = 'MP001';
+    END IF;
+    RETURN true;
+END
+$function$
+
