@@ -147,8 +147,10 @@ func TestQuota_GivesEverythingBack(t *testing.T) {
 	paused := b.wait(task.ID, push.TaskPaused)
 	require.Equal(t, []push.Cause{push.CauseQuota}, paused.Causes)
 	b.eventually("nothing in flight", func() bool { return b.count(`SELECT sum(sending) FROM chunk`) == 0 })
-	require.Equal(t, 20, b.audit(task.ID).Counts.Sent)
-	require.Equal(t, 40, b.count(`SELECT count(*) FROM form_id WHERE state = 0`))
+	// The first refusal shuts the gate, so that calls which had not begun by then leave some of the quota over.
+	sent := b.audit(task.ID).Counts.Sent
+	require.LessOrEqual(t, sent, 20)
+	require.Equal(t, 60-sent, b.count(`SELECT count(*) FROM form_id WHERE state = 0`))
 	b.faults(sim.Faults{})
 	_, err := b.d.Resume(t.Context(), "test", task.ID)
 	require.NoError(t, err)
