@@ -181,8 +181,9 @@ func (b *bundle) wait(id int64, states ...push.TaskState) push.Task {
 	var t push.Task
 	require.Eventually(b.t, func() bool {
 		var err error
-		t, err = b.st.Task(b.t.Context(), id)
-		require.NoError(b.t, err)
+		if t, err = b.st.Task(b.t.Context(), id); err != nil {
+			return false // the last look may come when the test has ended
+		}
 		for _, s := range states {
 			if t.State == s {
 				return true

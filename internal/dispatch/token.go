@@ -37,6 +37,7 @@ type appClient struct {
 	*wechat.Client
 	changed time.Time
 	looked  time.Time
+	doubted bool
 }
 
 // clientTTL is how long a client is used before its app is looked at again.
@@ -81,31 +82,23 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	return client, nil
 }
 
-// doubt has the app looked at again at the next get: an answer said that its settings may be wrong, and somebody may have mended them.
+// doubt has the app looked at again at every get until it was changed: an answer said that its settings may be wrong, and a person may
+// mend them and resume the task at any moment.
 func (c *clients) doubt(appID int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held := c.byApp[appID]; held != nil {
-		held.looked = time.Time{}
+		held.doubted = true
 	}
 }
 
 func (c *clients) recent(appID int32) *wechat.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.byApp[appID]; held != nil && time.Since(held.looked) < clientTTL {
+	if held := c.byApp[appID]; held != nil && !held.doubted && time.Since(held.looked) < clientTTL {
 		return held.Client
 	}
 	return nil
-}
-
-// lookAgain makes the next get look at the app, not at its memory: the app may be what must be mended.
-func (c *clients) lookAgain(appID int32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if held := c.byApp[appID]; held != nil {
-		held.looked = time.Time{}
-	}
 }
 
 func (c *clients) close() {
