@@ -85,10 +85,11 @@ func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reje
 	return wrap(err, "add rejects")
 }
 
-// FlipAudience puts a filled version in force and drops the one before. It is false, and changes nothing, if the task is no draft.
+// FlipAudience puts a filled version in force and drops the one before. It is false, and changes nothing, if the task is no draft,
+// or has come to go to all while the list was uploaded.
 func (s *Store) FlipAudience(ctx context.Context, a push.Audience) (flipped bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		tag, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = NULL, updated_at = now() WHERE id = $1 AND state = 'draft'`, a.TaskID)
+		tag, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = NULL, updated_at = now() WHERE id = $1 AND state = 'draft' AND audience = 'list'`, a.TaskID)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

@@ -60,15 +60,27 @@ func (s *Store) InsertTask(ctx context.Context, appID int32, spec push.TaskSpec,
 	return id, s.SetTaskProduct(ctx, id, p)
 }
 
-// UpdateTask rewrites what a person decides about a draft. It is false if the task is no draft.
-func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (bool, error) {
-	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET template_id = $2, topic = $3, caption = $4, tips = $5, audience = $6, rate_per_second = $7, misfire = $8, not_after = $9,
-		       priority = $10, on_unknown = $11, on_price_change = $12, wait_for_permit_until = $13, updated_at = now()
-		 WHERE id = $1 AND state = 'draft'`,
-		id, spec.TemplateID, spec.Topic, spec.Caption, spec.Tips, spec.Audience, spec.RatePerSecond, spec.Misfire, spec.NotAfter,
-		spec.Priority, spec.OnUnknown, spec.OnPriceChange, spec.WaitForPermitUntil)
-	return tag.RowsAffected() == 1, wrap(err, "update task %d", id)
+// UpdateTask rewrites what a person decides about a draft. It is false if the task is no draft. If the kind of the audience
+// changes, the list in force goes: the start job of a task to all would append to it.
+func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (updated bool, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		tag, err := s.db(ctx).Exec(ctx, `
+			UPDATE task SET template_id = $2, topic = $3, caption = $4, tips = $5, audience = $6, rate_per_second = $7, misfire = $8, not_after = $9,
+			       priority = $10, on_unknown = $11, on_price_change = $12, wait_for_permit_until = $13, updated_at = now(),
+			       audience_id = CASE WHEN audience = $6 THEN audience_id END
+			 WHERE id = $1 AND state = 'draft'`,
+			id, spec.TemplateID, spec.Topic, spec.Caption, spec.Tips, spec.Audience, spec.RatePerSecond, spec.Misfire, spec.NotAfter,
+			spec.Priority, spec.OnUnknown, spec.OnPriceChange, spec.WaitForPermitUntil)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		updated = true
+		_, err = s.db(ctx).Exec(ctx, `
+			UPDATE audience a SET state = 'dropped', updated_at = now() FROM task t
+			 WHERE t.id = $1 AND a.task_id = t.id AND a.state = 'ready' AND a.id IS DISTINCT FROM t.audience_id`, id)
+		return err
+	})
+	return updated, wrap(err, "update task %d", id)
 }
 
 // SetTaskProduct copies the product into the task: title, price and shelf state as they are now. Nil clears it.
@@ -137,7 +149,7 @@ func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 	rows, _ := s.db(ctx).Query(ctx, taskSelect+`
 		 WHERE ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
 		   AND ($3::timestamptz IS NULL OR t.created_at >= $3) AND ($4::timestamptz IS NULL OR t.created_at < $4)
-		   AND ($5 = 0 OR t.id < $5)
+		   AND ($5::bigint = 0 OR t.id < $5::bigint)
 		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit)
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")
