@@ -200,7 +200,8 @@ func TestAudience_AllIsFilledOnFromItsCursor(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 25, added)
 		require.False(t, end)
-		return b.st.SaveFill(ctx, task.ID, a.ID, added, last)
+		_, err = b.st.SaveFill(ctx, task.ID, a.ID, added, last)
+		return err
 	}))
 	b.work(b.d)
 	b.wait(task.ID, push.TaskDone)

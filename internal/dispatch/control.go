@@ -89,12 +89,14 @@ func (d *Dispatcher) Cancel(ctx context.Context, actor string, id int64) (push.T
 	return d.logged(ctx, t, err, "task canceled", actor)
 }
 
-// cancelChunks settles the chunks of a canceled task that no run holds, one short transaction each. Those that are being run
-// are left to the sweeper.
+// cancelBatch bounds the chunks of a canceled task that one request, or one round of the sweeper, settles.
+const cancelBatch = 100
+
+// cancelChunks settles chunks of a canceled task that no run holds, one short transaction each. Those that are being run, and
+// what is more than a batch, are left to the sweeper.
 func (d *Dispatcher) cancelChunks(ctx context.Context, id int64) error {
-	for more := true; more; {
-		var err error
-		if more, err = d.st.CancelChunk(ctx, id); err != nil {
+	for range cancelBatch {
+		if more, err := d.st.CancelChunk(ctx, id); err != nil || !more {
 			return err
 		}
 	}

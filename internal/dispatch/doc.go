@@ -22,7 +22,7 @@
 //  5. An ambiguous recipient keeps its permit and is only ever sent again with it: 0 is sent, 41029 is sent (inferred), 41028 is
 //     a dead permit while it is unexpired by our clock and unknown after; its expiry makes it unknown.
 //  6. Each run of a chunk holds a lease; each transaction of the run first updates the chunk's row under that lease. A call is
-//     made only while this node's last committed beat is younger than 5 s, which is before anybody may take its chunks.
+//     made only while this node's last committed beat is younger than 2.5 s, which is before anybody may take its chunks.
 //  7. The claim resolves user to openid under a lock that excludes moves of openids.
 //  8. The counters of a chunk change in the transaction of the rows they count.
 //  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
@@ -38,6 +38,7 @@
 // # Retries
 //
 // A certain failure that may pass gives the permit back and tries again after 1, 2, 4 … 60 s, at most 6 attempts; then the
-// recipient failed. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
+// recipient failed. A call that could not be made at all, for want of a connection, a token or the database, is no attempt: it is
+// tried again every 5 s for as long as it takes. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
 // A run does not wait for a retry: it ends, and the chunk is queued when the first row is due.
 package dispatch

@@ -17,14 +17,15 @@ type gate struct {
 	d  *Dispatcher
 	mu sync.Mutex
 	// tasks are the tasks with a run here; the value counts the runs.
-	tasks  map[int64]int
-	closed map[int64]bool
+	tasks map[int64]int
+	// closed says since when a task's gate is shut.
+	closed map[int64]time.Time
 	// contents are what those tasks say. A task that has chunks is frozen, so it is read once while it has runs here.
 	contents map[int64]*content
 }
 
 func newGate(d *Dispatcher) *gate {
-	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]bool{}, contents: map[int64]*content{}}
+	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]time.Time{}, contents: map[int64]*content{}}
 }
 
 // enter notes that a run of the task begins; leave that it has ended.
@@ -69,14 +70,14 @@ func (g *gate) content(ctx context.Context, task int64) (*content, error) {
 func (g *gate) close(task int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed[task] = true
+	g.closed[task] = time.Now()
 }
 
 // open says whether a call of the task may start now: its gate is open, this process is not stopping, and its last committed
 // beat is young enough that nobody can have taken its chunks (invariant 6).
 func (g *gate) open(task int64) bool {
 	g.mu.Lock()
-	closed := g.closed[task]
+	_, closed := g.closed[task]
 	g.mu.Unlock()
 	return !closed && !g.d.draining.Load() && g.d.node.fresh()
 }
@@ -107,6 +108,7 @@ func (g *gate) poll(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	asked := time.Now()
 	open, err := g.d.st.TaskStates(ctx, ids)
 	if err != nil {
 		return err
@@ -114,9 +116,10 @@ func (g *gate) poll(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, id := range ids {
-		if !open[id] {
-			g.closed[id] = true
-		} else if g.tasks[id] > 0 {
+		// A gate that was shut after the states were asked for stays shut: what shut it may not be committed yet.
+		if since, closed := g.closed[id]; !open[id] && !closed {
+			g.closed[id] = asked
+		} else if open[id] && closed && since.Before(asked) {
 			delete(g.closed, id)
 		}
 	}

@@ -39,6 +39,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		pool.Close()
 		return fmt.Errorf("make queue worker: %w", err)
 	}
+	ctx, d.stop = context.WithCancel(ctx)
 	entries, err := d.cronEntries(ctx)
 	if err != nil {
 		pool.Close()
@@ -49,7 +50,6 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		return fmt.Errorf("start node: %w", err)
 	}
 	d.jobsPool, d.river = pool, client
-	ctx, d.stop = context.WithCancel(ctx)
 	d.tending.Go(func() { d.node.run(ctx) })
 	d.tending.Go(func() { d.gate.watch(ctx) })
 	d.tending.Go(func() { d.tend(ctx) })
@@ -113,15 +113,31 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("stop queue: %w", err)
 	}
+	stopped := err == nil
 	d.stop()
-	d.tending.Wait()
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	err = errors.Join(err, d.st.StopNode(after, d.node.id))
-	d.jobsPool.Close()
+	err = errors.Join(err, within(ctx, "sweepers", d.tending.Wait))
+	if stopped {
+		// Only who has no call in flight may say so: others take its chunks at once.
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err = errors.Join(err, d.st.StopNode(after, d.node.id))
+	}
+	err = errors.Join(err, within(ctx, "queue pool", d.jobsPool.Close))
 	d.clients.close()
 	d.log.InfoContext(ctx, "worker stopped", slog.Any("node", d.node.id), slog.Any("duration", time.Since(begun)))
 	return err
+}
+
+// within waits for what cannot be told to stop, as long as ctx allows.
+func within(ctx context.Context, what string, wait func()) error {
+	done := make(chan struct{})
+	go func() { wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s did not stop in time: %w", what, context.Cause(ctx))
+	}
 }
 
 // cronLog hands the cron daemon's messages to slog; only what went wrong is worth a line.

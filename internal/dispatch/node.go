@@ -14,14 +14,17 @@ import (
 
 const (
 	beatEvery = time.Second
-	// beatTTL is how old the last committed beat may be for a call to start. It is below the 8 s after which another daemon may
-	// take the chunks, whatever the lock says.
-	beatTTL = 5 * time.Second
+	// beatTTL is how old the last committed beat may be for a call to start. It is below the 3 s after which another daemon may
+	// take the chunks, should the lock have gone with its connection.
+	beatTTL = 2500 * time.Millisecond
+	// beatTimeout bounds one beat, with its connection.
+	beatTimeout = 5 * time.Second
 )
 
 // node is this process as the other daemons see it: a row with a heartbeat, on a connection that also holds an advisory lock.
 type node struct {
 	id   int64
+	name string
 	url  string
 	log  *slog.Logger
 	conn *pgx.Conn
@@ -36,7 +39,7 @@ func startNode(ctx context.Context, st *store.Store, url, name string, log *slog
 	if err != nil {
 		return nil, err
 	}
-	n := &node{id: id, url: url, log: log.With(slog.Any("node", id)), start: time.Now()}
+	n := &node{id: id, name: name, url: url, log: log.With(slog.Any("node", id)), start: time.Now()}
 	if err := n.beat(ctx); err != nil {
 		return nil, fmt.Errorf("first beat: %w", err)
 	}
@@ -68,7 +71,7 @@ func (n *node) run(ctx context.Context) {
 // beat writes one beat, on a new connection if the last one broke. What counts is when it was asked for: the database cannot
 // have set a time before that.
 func (n *node) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, beatTTL, fmt.Errorf("heartbeat took over %s", beatTTL))
+	ctx, cancel := context.WithTimeoutCause(ctx, beatTimeout, fmt.Errorf("heartbeat took over %s", beatTimeout))
 	defer cancel()
 	asked := time.Since(n.start)
 	if n.conn == nil {
@@ -77,11 +80,11 @@ func (n *node) beat(ctx context.Context) error {
 			return fmt.Errorf("connect: %w", err)
 		}
 		n.conn = conn
-		if err := store.HoldNode(ctx, conn, n.id); err != nil {
+		if err := store.HoldNode(ctx, conn, n.id, n.name); err != nil {
 			n.hangUp(ctx)
 			return err
 		}
-	} else if err := store.BeatNode(ctx, n.conn, n.id); err != nil {
+	} else if err := store.BeatNode(ctx, n.conn, n.id, n.name); err != nil {
 		n.hangUp(ctx)
 		return err
 	}

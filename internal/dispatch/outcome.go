@@ -14,6 +14,8 @@ const (
 	// maxPermits bounds the permits that are tried for one recipient.
 	maxPermits = 3
 	maxBackoff = time.Minute
+	// awayWait is how long a recipient waits after a call that could not be made: no connection, no token, no database.
+	awayWait = 5 * time.Second
 )
 
 // verdict is what an answer means: for the recipient and its permit, and for the task.
@@ -25,6 +27,8 @@ type verdict struct {
 	pause push.Cause
 	// advice is what to do about the pause.
 	advice string
+	// away is why no request could be made at all; nil where one was.
+	away error
 }
 
 // answer is one recipient's call: what was claimed, and what came back. started is false if the call was not made, because
@@ -93,7 +97,7 @@ const codeInvalidFormID = 41028
 // keep tries again later with the same permit: the message may have got through.
 func (v *verdict) keep(a answer) {
 	v.State, v.Ambiguous, v.Permit = push.Pending, true, store.PermitKept
-	v.RetryAt = a.at.Add(backoff(a.Attempt))
+	v.RetryIn = backoff(a.Attempt)
 	v.Note = a.result.Msg
 }
 
@@ -115,9 +119,9 @@ func (v *verdict) certain(a answer, personal bool) {
 	case wechat.ClassRetry, wechat.ClassToken:
 		v.retry(a)
 	case wechat.ClassRate:
-		v.release(a.at.Truncate(time.Minute).Add(time.Minute))
+		v.release(a.at.Truncate(time.Minute).Add(time.Minute).Sub(a.at))
 	case wechat.ClassQuota, wechat.ClassPauseTask, wechat.ClassPauseApp, wechat.ClassConfig:
-		v.release(time.Time{})
+		v.release(0)
 		v.pauseFor(a.result)
 	case wechat.ClassFailed:
 		v.fail(a, push.PlatformError)
@@ -148,12 +152,18 @@ func (v *verdict) content(a answer, reason push.Reason, personal bool) {
 		v.fail(a, reason)
 		return
 	}
-	v.release(time.Time{})
+	v.release(0)
 	v.pauseFor(a.result)
 }
 
-// retry gives the permit back and tries again, a bounded number of times.
+// retry gives the permit back and tries again: a bounded number of times if the platform answered, for ever if it was not reached,
+// for then it has refused nobody.
 func (v *verdict) retry(a answer) {
+	if a.result.NotSent && a.result.Code == 0 {
+		v.release(awayWait)
+		v.away = a.result.Err
+		return
+	}
 	if a.Attempt >= maxAttempts {
 		v.fail(a, push.PlatformError)
 		if v.Note == "" && a.result.Err != nil {
@@ -161,12 +171,12 @@ func (v *verdict) retry(a answer) {
 		}
 		return
 	}
-	v.State, v.Permit, v.RetryAt = push.Pending, store.PermitFreed, a.at.Add(backoff(a.Attempt))
+	v.State, v.Permit, v.RetryIn = push.Pending, store.PermitFreed, backoff(a.Attempt)
 }
 
 // release gives the permit back; the attempt does not count, for the trouble is not the recipient's.
-func (v *verdict) release(retryAt time.Time) {
-	v.State, v.Permit, v.NotCounted, v.RetryAt = push.Pending, store.PermitFreed, true, retryAt
+func (v *verdict) release(retryIn time.Duration) {
+	v.State, v.Permit, v.NotCounted, v.RetryIn = push.Pending, store.PermitFreed, true, retryIn
 }
 
 // pauseFor notes that the task must stop, where the class says so.

@@ -38,9 +38,7 @@ func answerOf(r wechat.Result, ambiguous bool) answer {
 
 func verdictOf(v verdict) said {
 	s := said{v.State, v.Reason, v.Permit, v.Ambiguous, v.Inferred, !v.NotCounted, v.next, v.pause, 0}
-	if !v.RetryAt.IsZero() {
-		s.retryIn = v.RetryAt.Sub(answerTime())
-	}
+	s.retryIn = v.RetryIn
 	return s
 }
 
@@ -181,18 +179,18 @@ func TestJudge_Bounds(t *testing.T) {
 	}
 	var waits []time.Duration
 	for attempt := int16(1); attempt <= maxAttempts; attempt++ {
-		a := answerOf(wechat.Result{Class: wechat.ClassRetry, NotSent: true, Err: errors.New("no route to host")}, false)
+		a := answerOf(wechat.Result{Class: wechat.ClassRetry, Code: 43108, Msg: "concurrent calls", Err: errors.New("43108")}, false)
 		a.Attempt = attempt
 		v := judge(a, false, margin)
 		require.Equal(t, store.PermitFreed, v.Permit)
 		if attempt < maxAttempts {
 			require.Equal(t, push.Pending, v.State)
-			waits = append(waits, v.RetryAt.Sub(answerTime()))
+			waits = append(waits, v.RetryIn)
 			continue
 		}
 		require.Equal(t, push.Failed, v.State)
 		require.Equal(t, push.PlatformError, v.Reason)
-		require.Equal(t, "no route to host", v.Note)
+		require.Equal(t, "concurrent calls", v.Note)
 	}
 	require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}, waits)
 	require.Equal(t, time.Minute, backoff(1000))
@@ -218,4 +216,17 @@ func TestSlots_NeverGiveOutMoreThanThereAre(t *testing.T) {
 	}
 	s.give(6)
 	require.Equal(t, 4, <-got)
+}
+
+// A platform that cannot be reached has refused nobody: the recipient is tried again for as long as it takes, and no attempt counts.
+func TestJudge_WhatWasNeverSentIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	a := answerOf(wechat.Result{Class: wechat.ClassRetry, NotSent: true, Err: errors.New("no route to host")}, false)
+	a.Attempt = 1000
+	v := judge(a, false, 10*time.Minute)
+	require.Equal(t, push.Pending, v.State)
+	require.True(t, v.NotCounted)
+	require.Equal(t, store.PermitFreed, v.Permit)
+	require.Equal(t, awayWait, v.RetryIn)
+	require.EqualError(t, v.away, "no route to host")
 }

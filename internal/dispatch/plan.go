@@ -10,6 +10,8 @@ import (
 	"minipush/internal/store"
 )
 
+var errNoLongerSending = errors.New("the task is no longer sending")
+
 // fillBatch is how many users one statement looks at while audience "all" is filled.
 const fillBatch = 5000
 
@@ -97,13 +99,14 @@ func (d *Dispatcher) productStands(ctx context.Context, taskID int64, p store.Pl
 // notes how far it came: a start job that dies half-way is gone on with.
 func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.PlanState) error {
 	next, cursor, audienceID := p.Recipients, p.Cursor, p.AudienceID
-	if audienceID == 0 {
+	if !p.Filling {
+		next, cursor = 0, ""
 		a, err := d.st.BeginAudience(ctx, taskID, "", nil, p.CreatedBy)
 		if err != nil {
 			return err
 		}
 		audienceID = a.ID
-		if err := d.st.SaveFill(ctx, taskID, audienceID, 0, ""); err != nil {
+		if ok, err := d.st.SaveFill(ctx, taskID, audienceID, 0, ""); err != nil || !ok {
 			return err
 		}
 	}
@@ -114,8 +117,15 @@ func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.Pla
 				return err
 			}
 			next, cursor, done = next+added, last, end
-			return d.st.SaveFill(ctx, taskID, audienceID, next, cursor)
+			ok, err := d.st.SaveFill(ctx, taskID, audienceID, next, cursor)
+			if err == nil && !ok {
+				err = errNoLongerSending
+			}
+			return err
 		})
+		if errors.Is(err, errNoLongerSending) {
+			return nil // canceled or paused: what was filled stands, and a resume goes on from there
+		}
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,18 +28,31 @@ const (
 
 // runs are the chunks that this process runs now.
 type runs struct {
-	mu  sync.Mutex
-	now map[store.ChunkKey]bool
+	mu sync.Mutex
+	// now counts the jobs at work on a chunk: a stale one may come and go while another runs it.
+	now map[store.ChunkKey]int
 }
 
-func newRuns() *runs { return &runs{now: map[store.ChunkKey]bool{}} }
+func newRuns() *runs { return &runs{now: map[store.ChunkKey]int{}} }
 
-func (r *runs) begin(k store.ChunkKey) { r.mu.Lock(); defer r.mu.Unlock(); r.now[k] = true }
-func (r *runs) end(k store.ChunkKey)   { r.mu.Lock(); defer r.mu.Unlock(); delete(r.now, k) }
+func (r *runs) begin(k store.ChunkKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now[k]++
+}
+
+func (r *runs) end(k store.ChunkKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now[k]--; r.now[k] == 0 {
+		delete(r.now, k)
+	}
+}
+
 func (r *runs) has(k store.ChunkKey) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.now[k]
+	return r.now[k] > 0
 }
 
 // run is one run of a chunk: it claims rows batch by batch, calls the platform for each, and writes what became of them. One
@@ -48,7 +62,7 @@ type run struct {
 	d       *Dispatcher
 	log     *slog.Logger
 	content *content
-	client  *wechat.Client
+	client  *appClient
 	answers chan answer
 	until   time.Time
 
@@ -64,7 +78,8 @@ type run struct {
 	users     map[int32]string
 	firstDone time.Time
 	closed    bool
-	notBefore time.Time
+	// wait is how long the chunk is to rest after this run.
+	wait time.Duration
 	// empty says that the chunk had no pending row left when outcomes were last written.
 	empty bool
 }
@@ -97,7 +112,10 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 		return err
 	}
 	if r.client, err = d.clients.get(ctx, lease.AppID); err != nil {
-		return errors.Join(err, d.pauseForError(ctx, taskID, err))
+		if errors.Is(err, errApp) {
+			err = errors.Join(err, d.pauseTask(ctx, taskID, push.CauseBreaker, err.Error()))
+		}
+		return err
 	}
 	if err := r.send(ctx); err != nil {
 		r.abandon()
@@ -190,7 +208,7 @@ func (r *run) start(ctx context.Context, c store.Claimed) {
 }
 
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
-// ambiguous one. The client bounds it.
+// ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed) answer {
 	a := answer{Claimed: c}
 	message, err := r.content.message(&c)
@@ -199,6 +217,9 @@ func (r *run) call(ctx context.Context, c store.Claimed) answer {
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
 		return a
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.d.cfg.CallTimeout+tokenWait, errors.New("the call took too long"))
+	defer cancel()
+	_, _ = r.client.tokens.Token(ctx) // the send meets the same error, and says what it means
 	if !r.d.gate.open(r.TaskID) {
 		a.at = time.Now()
 		return a
@@ -254,27 +275,37 @@ func (r *run) flush(ctx context.Context) error {
 	if err := r.record(ctx, done); err != nil {
 		return err
 	}
-	return r.pauseIfAsked(ctx, done)
+	r.pauseIfAsked(ctx, done)
+	r.warnIfAway(ctx, done)
+	return nil
 }
 
 func (r *run) record(ctx context.Context, done []verdict) error {
 	until := time.Now().Add(flushPatience)
+	doubt := false
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := r.recordOnce(ctx, done)
+		if err != nil && doubt && r.written(ctx, done) {
+			return nil
+		}
 		if err == nil || errors.Is(err, store.ErrLeaseLost) || !time.Now().Add(wait).Before(until) {
 			return err
 		}
 		r.log.WarnContext(ctx, "outcomes not written, trying again", slog.Any("outcomes", len(done)), slog.Any("err", err))
+		doubt = true
 		<-time.After(wait)
-		seqs := make([]int32, len(done))
-		for i, v := range done {
-			seqs[i] = v.Seq
-		}
-		// The commit may have taken place though its answer was lost.
-		if left, held, err := r.d.st.SendingRows(ctx, r.Run, seqs); err == nil && held && left == 0 {
-			return nil
-		}
 	}
+}
+
+// written reads back whether outcomes were committed by a transaction whose answer was lost: the lease is held, and none of
+// their rows is in sending.
+func (r *run) written(ctx context.Context, done []verdict) bool {
+	seqs := make([]int32, len(done))
+	for i, v := range done {
+		seqs[i] = v.Seq
+	}
+	left, held, err := r.d.st.SendingRows(ctx, r.Run, seqs)
+	return err == nil && held && left == 0
 }
 
 func (r *run) recordOnce(ctx context.Context, done []verdict) error {
@@ -324,17 +355,32 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 	return nil
 }
 
-// pauseIfAsked pauses the task if an answer says that none of its messages can pass.
-func (r *run) pauseIfAsked(ctx context.Context, done []verdict) error {
+// pauseIfAsked pauses the task if an answer says that none of its messages can pass. Where the pause cannot be written the run ends
+// all the same, and the next one meets the same answer.
+func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
+	i := slices.IndexFunc(done, func(v verdict) bool { return v.pause != "" })
+	if i < 0 {
+		return
+	}
+	r.closed = true
+	r.d.clients.doubt(r.AppID)
+	if err := r.d.pauseTask(ctx, r.TaskID, done[i].pause, fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)); err != nil {
+		r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
+	}
+}
+
+// warnIfAway says that the platform, or the way to it, is away: these recipients are tried again for as long as it takes.
+func (r *run) warnIfAway(ctx context.Context, done []verdict) {
+	away := 0
+	var last error
 	for _, v := range done {
-		if v.pause != "" {
-			note := fmt.Sprintf("%d: %s", v.Code, v.advice)
-			r.closed = true
-			r.d.clients.doubt(r.AppID)
-			return r.d.pauseTask(ctx, r.TaskID, v.pause, note)
+		if v.away != nil {
+			away, last = away+1, v.away
 		}
 	}
-	return nil
+	if away > 0 {
+		r.log.WarnContext(ctx, "platform not reached", slog.Any("calls", away), slog.Any("err", last))
+	}
 }
 
 // drain waits for the calls in flight and writes their outcomes: the end of a run that cannot claim.
@@ -365,7 +411,7 @@ func (r *run) nextPass(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	if r.claimed == 0 && r.contended {
-		r.notBefore = time.Now().Add(contendedWait)
+		r.wait = contendedWait
 		return false, nil
 	}
 	lo, hi, n, due, err := r.d.st.PendingRange(ctx, r.Run)
@@ -373,7 +419,7 @@ func (r *run) nextPass(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if due > 0 || r.claimed == 0 {
-		r.notBefore = time.Now().Add(max(due, contendedWait))
+		r.wait = max(due, contendedWait)
 		return false, nil
 	}
 	r.cursor, r.hi, r.ambiguous, r.claimed, r.contended = lo, hi, true, 0, false

@@ -12,7 +12,7 @@ import (
 func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 	ctx = context.WithoutCancel(ctx)
 	return d.st.InTx(ctx, func(ctx context.Context) error {
-		held, done, err := d.st.EndRun(ctx, r.Run, r.notBefore)
+		held, done, err := d.st.EndRun(ctx, r.Run, r.wait)
 		if err != nil || !held {
 			return err
 		}
@@ -71,9 +71,4 @@ func (d *Dispatcher) pauseTask(ctx context.Context, taskID int64, cause push.Cau
 		d.log.WarnContext(ctx, "task paused", slog.Any("task_id", taskID), slog.Any("cause", string(cause)), slog.Any("note", note))
 	}
 	return err
-}
-
-// pauseForError pauses a task whose app's client cannot be made, and frees the chunk for after the resume.
-func (d *Dispatcher) pauseForError(ctx context.Context, taskID int64, cause error) error {
-	return d.pauseTask(ctx, taskID, push.CauseBreaker, cause.Error())
 }

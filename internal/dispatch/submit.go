@@ -39,6 +39,12 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		if !moved {
 			return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
 		}
+		if t.State == push.TaskMissed {
+			// The job of the schedule that was missed may still stand.
+			if err := d.replaceStartJob(ctx, t.ID, nil); err != nil {
+				return err
+			}
+		}
 		return d.insertStartJob(ctx, t.ID, at)
 	})
 }
@@ -66,7 +72,7 @@ func (d *Dispatcher) changeTask(ctx context.Context, id int64, change func(ctx c
 
 // move gives a scheduled task another time. Its frozen content stays.
 func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error {
-	if at == nil || t.StartAt != nil && t.StartAt.Equal(*at) {
+	if at == nil || t.StartAt != nil && t.StartAt.Equal(at.Truncate(time.Microsecond)) {
 		return &push.Refusal{Code: push.RefusedAlreadyScheduled, TaskID: t.ID, State: t.State}
 	}
 	if err := checkNotAfter(t, at); err != nil {

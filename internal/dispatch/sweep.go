@@ -25,7 +25,8 @@ const (
 	purgeSize = 5000
 )
 
-// tend looks after what was left lying, every second: on each daemon what is written in its own name, and on one at a time the rest.
+// tend looks after what was left lying, every second: on each daemon chunks without a live owner, which no other work may hold
+// up, and on one at a time the rest.
 func (d *Dispatcher) tend(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -34,8 +35,8 @@ func (d *Dispatcher) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := d.freeOrphans(ctx); err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "own chunks not looked at", slog.Any("err", err))
+			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
 			}
 			d.sweep(ctx, "tend", d.tendOnce)
 		}
@@ -59,26 +60,33 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 		if d.runs.has(k) {
 			continue
 		}
-		if _, err := d.st.FreeChunk(ctx, k, d.node.id); err != nil {
+		if err := d.free(ctx, k, d.node.id, "orphan"); err != nil {
 			return err
 		}
-		d.log.WarnContext(ctx, "orphan chunk freed", slog.Any("task_id", k.TaskID), slog.Any("chunk", k.No))
 	}
 	return nil
 }
 
-// tendOnce takes up chunks without a live owner or job, plans tasks whose start job died, fills windows, settles and cancels.
-func (d *Dispatcher) tendOnce(ctx context.Context) error {
+// freeDead frees the chunks of nodes that are dead.
+func (d *Dispatcher) freeDead(ctx context.Context) error {
 	dead, err := d.st.DeadOwners(ctx)
-	if err != nil {
-		return err
-	}
+	errs := []error{err}
 	for _, c := range dead {
-		if _, err := d.st.FreeChunk(ctx, c.Key, c.Node); err != nil {
-			return err
-		}
-		d.log.WarnContext(ctx, "chunk of a dead node freed", slog.Any("task_id", c.Key.TaskID), slog.Any("chunk", c.Key.No), slog.Any("dead_node", c.Node))
+		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
 	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) error {
+	freed, err := d.st.FreeChunk(ctx, key, node)
+	if freed {
+		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why))
+	}
+	return err
+}
+
+// tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels.
+func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	if n, err := d.st.FreeLostJobs(ctx, lostJobAge); err != nil {
 		return err
 	} else if n > 0 {
@@ -104,7 +112,8 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	switch {
 	case !t.Planned:
 		if t.StartedAgo > startAge {
-			return d.plan(ctx, t.ID)
+			// Beside the sweep: filling an audience may take minutes. Whoever plans already keeps this one out.
+			d.tending.Go(func() { d.planLogged(ctx, t.ID) })
 		}
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
@@ -139,9 +148,13 @@ func (d *Dispatcher) startDueAndPlan(ctx context.Context) {
 		return err
 	})
 	for _, id := range begun {
-		if err := d.plan(ctx, id); err != nil && ctx.Err() == nil {
-			d.log.ErrorContext(ctx, "task not planned", slog.Any("task_id", id), slog.Any("err", err))
-		}
+		d.planLogged(ctx, id)
+	}
+}
+
+func (d *Dispatcher) planLogged(ctx context.Context, id int64) {
+	if err := d.plan(ctx, id); err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "task not planned", slog.Any("task_id", id), slog.Any("err", err))
 	}
 }
 

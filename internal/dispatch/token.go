@@ -17,11 +17,18 @@ import (
 const (
 	// tokenMargin: a token is renewed this long before it expires; the platform's own overlap is five minutes.
 	tokenMargin = 3 * time.Minute
+	// tokenWait bounds a renewal, for whoever waits for it.
+	tokenWait = 3 * time.Second
+	// tokenErrorKept is how long the error of a renewal is given to all who ask.
+	tokenErrorKept = 2 * time.Second
 	// tokenHold is how long a daemon may take to fetch a token before another may try.
-	tokenHold = 12 * time.Second
+	tokenHold = 5 * time.Second
 	// tokenPoll is how often a daemon looks whether another one has fetched the token.
 	tokenPoll = 100 * time.Millisecond
 )
+
+// errApp says that an app cannot be sent for until a person has changed it or the key.
+var errApp = errors.New("the app must be mended")
 
 // clients holds one platform client per app, made anew when the app was changed.
 type clients struct {
@@ -35,6 +42,7 @@ type clients struct {
 
 type appClient struct {
 	*wechat.Client
+	tokens  *tokenSource
 	changed time.Time
 	looked  time.Time
 	doubted bool
@@ -48,7 +56,7 @@ func newClients(cfg Config, st *store.Store, log *slog.Logger) *clients {
 }
 
 // get returns the client of an app as the app is now, or was within clientTTL.
-func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) {
+func (c *clients) get(ctx context.Context, appID int32) (*appClient, error) {
 	if held := c.recent(appID); held != nil {
 		return held, nil
 	}
@@ -60,11 +68,11 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 	defer c.mu.Unlock()
 	if held := c.byApp[appID]; held != nil && held.changed.Equal(secret.App.UpdatedAt) {
 		held.looked = time.Now()
-		return held.Client, nil
+		return held, nil
 	}
 	plain, err := c.cfg.Key.Open(secret.Sealed, secretContext(appID))
 	if err != nil {
-		return nil, fmt.Errorf("open secret of app %q: %w", secret.App.Key, err)
+		return nil, fmt.Errorf("open secret of app %q: %w: %w", secret.App.Key, errApp, err)
 	}
 	tokens := &tokenSource{st: c.st, key: c.cfg.Key, log: c.log.With(slog.Any("app", secret.App.Key)), appID: appID}
 	client, err := wechat.New(wechat.Config{
@@ -72,14 +80,15 @@ func (c *clients) get(ctx context.Context, appID int32) (*wechat.Client, error) 
 		MaxConns: c.cfg.InFlight, Timeout: c.cfg.CallTimeout,
 	}, tokens)
 	if err != nil {
-		return nil, fmt.Errorf("make client of app %q: %w", secret.App.Key, err)
+		return nil, fmt.Errorf("make client of app %q: %w: %w", secret.App.Key, errApp, err)
 	}
 	tokens.client = client
 	if held := c.byApp[appID]; held != nil {
 		held.Close()
 	}
-	c.byApp[appID] = &appClient{Client: client, changed: secret.App.UpdatedAt, looked: time.Now()}
-	return client, nil
+	made := &appClient{Client: client, tokens: tokens, changed: secret.App.UpdatedAt, looked: time.Now()}
+	c.byApp[appID] = made
+	return made, nil
 }
 
 // doubt has the app looked at again at every get until it was changed: an answer said that its settings may be wrong, and a person may
@@ -92,11 +101,11 @@ func (c *clients) doubt(appID int32) {
 	}
 }
 
-func (c *clients) recent(appID int32) *wechat.Client {
+func (c *clients) recent(appID int32) *appClient {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held := c.byApp[appID]; held != nil && !held.doubted && time.Since(held.looked) < clientTTL {
-		return held.Client
+		return held
 	}
 	return nil
 }
@@ -111,6 +120,8 @@ func (c *clients) close() {
 
 // tokenSource gives out the access token of one app. The token in force lives in Postgres, so that all daemons use the same;
 // one of them at a time fetches the next, and only if nobody has replaced the token that it holds (compare-and-swap on the version).
+// In this process one flight at a time renews it; all callers share what it brings, an error too, which is kept for a moment so
+// that hundreds of senders do not each ask the platform again.
 type tokenSource struct {
 	st     *store.Store
 	key    *seal.Key
@@ -122,16 +133,66 @@ type tokenSource struct {
 	value   string
 	version int32
 	renewAt time.Time // by the monotonic clock
+	flight  *tokenFlight
 }
 
-// Token returns the token in force, fetching one if there is none.
+// tokenFlight is one renewal. Its fields are read once done is closed.
+type tokenFlight struct {
+	done  chan struct{}
+	value string
+	err   error
+	// until is how long an error is kept.
+	until time.Time
+}
+
+// Token returns the token in force, fetching one if there is none. It takes no longer than tokenWait.
 func (t *tokenSource) Token(ctx context.Context) (string, error) {
+	f, value := t.join(ctx)
+	if f == nil {
+		return value, nil
+	}
+	select {
+	case <-f.done:
+		return f.value, f.err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// join returns the token in force, or the flight that renews it: one under way, one that failed a moment ago, or a new one.
+func (t *tokenSource) join(ctx context.Context) (*tokenFlight, string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.value != "" && time.Now().Before(t.renewAt) {
-		return t.value, nil
+		return nil, t.value
 	}
-	return t.renew(ctx)
+	if t.flight != nil && time.Now().Before(t.flight.until) {
+		return t.flight, ""
+	}
+	f := &tokenFlight{done: make(chan struct{}), until: time.Now().Add(tokenWait + tokenErrorKept)}
+	t.flight = f
+	failed := t.version
+	go func() {
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenWait, errors.New("fetching the token took too long"))
+		defer cancel()
+		shared, err := t.renew(ctx, failed)
+		t.land(f, shared, err)
+	}()
+	return f, ""
+}
+
+// land ends a flight.
+func (t *tokenSource) land(f *tokenFlight, shared store.AppToken, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		f.value, err = t.adopt(shared)
+	}
+	f.err, f.until = err, time.Now().Add(tokenErrorKept)
+	if err == nil {
+		t.flight = nil
+	}
+	close(f.done)
 }
 
 // Invalidate gives up a token that the platform refused. A token that was replaced meanwhile is left alone.
@@ -144,37 +205,36 @@ func (t *tokenSource) Invalidate(_ context.Context, failed string) error {
 	return nil
 }
 
-// renew reads the shared token, and where it is the one that was given up, or too old, replaces it. t.mu is held, so that one
-// caller of this process asks at a time.
-func (t *tokenSource) renew(ctx context.Context) (string, error) {
-	failed, fetched := t.version, false // failed is the version that this process gave up or outlived; 0 at first
-	for {
+// renew reads the shared token, and where it is the version that was given up or outlived, or too old, replaces it.
+func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, error) {
+	for fetched := false; ; {
 		shared, err := t.st.AppToken(ctx, t.appID)
 		if err != nil && !errors.Is(err, push.ErrNotFound) {
-			return "", err
+			return shared, err
 		}
 		if shared.Version > failed && (shared.ExpiresIn > tokenMargin || fetched) {
-			return t.adopt(shared)
+			return shared, nil
 		}
 		mine, err := t.st.BeginTokenRefresh(ctx, t.appID, shared.Version, tokenHold)
 		if err != nil {
-			return "", err
+			return shared, err
 		}
 		if mine {
 			if err := t.fetch(ctx, shared.Version); err != nil {
-				return "", err
+				return shared, err
 			}
 			fetched = true
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return shared, context.Cause(ctx)
 		case <-time.After(tokenPoll):
 		}
 	}
 }
 
+// adopt makes the shared token the one of this process. t.mu is held.
 func (t *tokenSource) adopt(shared store.AppToken) (string, error) {
 	plain, err := t.key.Open(shared.Sealed, tokenContext(t.appID))
 	if err != nil {

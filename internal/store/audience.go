@@ -46,7 +46,7 @@ func (s *Store) AddRecipients(ctx context.Context, audienceID int64, next int, e
 		SELECT $1, $2 - 1 + row_number() OVER (ORDER BY n.ord), n.user_id, n.vars
 		  FROM unnest($3::text[], $4::jsonb[]) WITH ORDINALITY AS n(user_id, vars, ord)
 		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE `+userInList("r", "n.user_id", "$1")+` LIMIT 1) d ON true
-		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5 <> 0 AND `+userInList("r", "n.user_id", "$5")+` LIMIT 1) x ON true
+		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5::bigint <> 0 AND `+userInList("r", "n.user_id", "$5::bigint")+` LIMIT 1) x ON true
 		 WHERE d.there IS NULL AND x.there IS NULL`, audienceID, next, users, vars, excludeAudience)
 	return int(tag.RowsAffected()), wrap(err, "add recipients")
 }

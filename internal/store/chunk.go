@@ -34,10 +34,12 @@ type PlanState struct {
 	AudienceID int64
 	Recipients int
 	Cursor     string
-	Product    *push.TaskProduct
-	OnPrice    string
-	Scheduled  bool
-	CreatedBy  string
+	// Filling says that the start job has begun to fill AudienceID, as far as Cursor.
+	Filling   bool
+	Product   *push.TaskProduct
+	OnPrice   string
+	Scheduled bool
+	CreatedBy string
 }
 
 // LockPlan locks a task against other transitions and reads what planning needs.
@@ -47,10 +49,10 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	var price *int64
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
-		       coalesce(t.fill_cursor, ''), t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
+		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
 		       t.start_at IS NOT NULL, t.created_by
 		  FROM task t LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
-		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy)
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}
@@ -58,13 +60,15 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 }
 
 // SaveFill notes how far the filling of audience "all" has come: the version, its rows so far, and the last user looked at.
-func (s *Store) SaveFill(ctx context.Context, taskID, audienceID int64, rows int, cursor string) error {
+// It is false if the task is no longer sending: the filling ends there.
+func (s *Store) SaveFill(ctx context.Context, taskID, audienceID int64, rows int, cursor string) (bool, error) {
 	if _, err := s.db(ctx).Exec(ctx, `
 		UPDATE audience SET total = $2, accepted = $2, updated_at = now() WHERE id = $1`, audienceID, rows); err != nil {
-		return wrap(err, "save fill of task %d", taskID)
+		return false, wrap(err, "save fill of task %d", taskID)
 	}
-	_, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = $2, fill_cursor = $3 WHERE id = $1`, taskID, audienceID, cursor)
-	return wrap(err, "save fill of task %d", taskID)
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET audience_id = $2, fill_cursor = $3 WHERE id = $1 AND state = 'sending' AND planned_at IS NULL`, taskID, audienceID, cursor)
+	return tag.RowsAffected() == 1, wrap(err, "save fill of task %d", taskID)
 }
 
 // FinishFill marks the version filled.
@@ -141,25 +145,20 @@ func (s *Store) Recover(ctx context.Context, run Run) error {
 // fence updates the chunk's row under run's lease.
 func (s *Store) fence(ctx context.Context, run Run) (held bool, err error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE chunk SET updated_at = clock_timestamp() WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running'`, run.TaskID, run.No, run.Lease)
+		UPDATE chunk SET updated_at = clock_timestamp() WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running'
+		RETURNING `+boundTx, run.TaskID, run.No, run.Lease)
 	return tag.RowsAffected() == 1, err
 }
 
-// EndRun gives a chunk up: done if nothing in it is open, else idle until notBefore (zero: at once). held is false if the lease is lost.
-func (s *Store) EndRun(ctx context.Context, run Run, notBefore time.Time) (held, done bool, err error) {
-	var wait *time.Time
-	if !notBefore.IsZero() {
-		wait = &notBefore
-	}
+// EndRun gives a chunk up: done if nothing in it is open, else idle for wait (zero: due at once). held is false if the lease is lost.
+func (s *Store) EndRun(ctx context.Context, run Run, wait time.Duration) (held, done bool, err error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk SET state = CASE WHEN pending + waiting + sending = 0 THEN 'done' ELSE 'idle' END, node_id = NULL,
-		       not_before = $4, updated_at = clock_timestamp()
-		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running' RETURNING state = 'done'`, run.TaskID, run.No, run.Lease, wait)
-	ended, err := pgx.CollectRows(rows, pgx.RowTo[bool])
-	if err != nil || len(ended) == 0 {
-		return false, false, wrap(err, "end run of chunk %d/%d", run.TaskID, run.No)
-	}
-	return true, ended[0], nil
+		       not_before = clock_timestamp() + nullif($4::interval, interval '0'), updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = $2 AND lease = $3 AND state = 'running' RETURNING state = 'done', `+boundTx, run.TaskID, run.No, run.Lease, wait)
+	var bound string
+	_, err = pgx.ForEachRow(rows, []any{&done, &bound}, func() error { held = true; return nil })
+	return held, done, wrap(err, "end run of chunk %d/%d", run.TaskID, run.No)
 }
 
 // ChunkKey names a chunk.
@@ -177,23 +176,24 @@ func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([
 }
 
 // FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
-// can write nothing more.
+// can write nothing more. A row that somebody holds at the moment is left for the next time.
 func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE chunk SET state = 'idle', node_id = NULL, not_before = NULL, lease = lease + 1, updated_at = clock_timestamp()
-		 WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3`, key.TaskID, key.No, node)
+		 WHERE ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)`,
+		key.TaskID, key.No, node)
 	return tag.RowsAffected() == 1, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
 }
 
 // FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or
-// discarded by hand, or ended by a run that did nothing. What is unfinished is said by this table, not by the job table.
+// discarded by hand, ended by a run that did nothing, or running on a process that died before it took the lease. What is unfinished is said by this table, not by the job table.
 func (s *Store) FreeLostJobs(ctx context.Context, age time.Duration) (int, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE chunk c SET state = 'idle', updated_at = clock_timestamp()
 		 WHERE c.state = 'queued' AND c.queued_at < clock_timestamp() - $1::interval
 		   AND c.task_id IN (SELECT id FROM task WHERE state IN ('sending', 'paused', 'canceled'))
 		   AND NOT EXISTS (SELECT FROM river.river_job j
-		        WHERE j.kind = 'send_chunk' AND j.state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		        WHERE j.kind = 'send_chunk' AND (j.state IN ('available', 'pending', 'retryable', 'scheduled') OR j.state = 'running' AND j.attempted_at > clock_timestamp() - $1::interval)
 		          AND j.args @> jsonb_build_object('task_id', c.task_id, 'chunk', c.no, 'generation', c.generation))`, age)
 	return int(tag.RowsAffected()), wrap(err, "free chunks without a job")
 }

@@ -57,6 +57,10 @@ func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Du
 		}
 		return s.endMisses(ctx, run, lo, hi, margin, misses, &c)
 	})
+	if isUnexpectedRows(err) {
+		// A permit was claimed and given back by a rival between this statement's snapshot and its lock. All was undone.
+		return Claim{Contended: true}, nil
+	}
 	if err != nil {
 		return Claim{}, wrap(err, "claim chunk %d/%d", run.TaskID, run.No)
 	}
@@ -70,7 +74,7 @@ func (s *Store) fenceOpen(ctx context.Context, run Run) error {
 		UPDATE chunk c SET updated_at = clock_timestamp() FROM task t JOIN app a ON a.id = t.app_id
 		 WHERE c.task_id = $1 AND c.no = $2 AND c.lease = $3 AND c.state = 'running'
 		   AND t.id = c.task_id AND t.state = 'sending' AND a.paused_at IS NULL
-		RETURNING pg_advisory_xact_lock_shared($4, t.app_id)`, run.TaskID, run.No, run.Lease, lockMoves)
+		RETURNING pg_advisory_xact_lock_shared($4, t.app_id), `+boundTx, run.TaskID, run.No, run.Lease, lockMoves)
 	if err != nil || tag.RowsAffected() == 1 {
 		return err
 	}
@@ -117,7 +121,7 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		            ORDER BY f.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
 		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),
-		permit AS (UPDATE form_id f SET state = 1, audience_id = $1, seq = p.seq, lease = $4 FROM p WHERE f.ctid = p.fid),
+		permit AS (UPDATE form_id f SET state = 1, audience_id = $1, seq = p.seq, lease = $4 FROM p WHERE f.ctid = p.fid RETURNING 1),
 		ahead AS (
 		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL
 		      FROM p WHERE x.ctid = p.rid AND p.id IS NOT NULL RETURNING 1),
@@ -125,7 +129,7 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed
 		      FROM (SELECT count(*) AS claimed FROM ahead) n WHERE task_id = $7 AND no = $8 AND n.claimed > 0)
 		SELECT seq, user_id, vars, attempt + 1, permit_tries, known, coalesce(openid, ''), twice, coalesce(id, 0), coalesce(form_id, ''),
-		       coalesce(expires_at, 'epoch') FROM p ORDER BY seq`,
+		       coalesce(expires_at, 'epoch') FROM p WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY seq`,
 		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No)
 	var misses []miss
 	var row Claimed

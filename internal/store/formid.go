@@ -64,11 +64,12 @@ func (s *Store) RetireExpiredFormIDs(ctx context.Context, zone string, since tim
 	return removed, wrap(err, "retire expired formIds")
 }
 
-// PurgeFormIDs removes at most limit formIds that were used or found invalid and expired before the time given.
+// PurgeFormIDs removes at most limit formIds that were used, found invalid or left reserved by a recipient whose outcome nobody
+// will know, and expired before the time given.
 func (s *Store) PurgeFormIDs(ctx context.Context, expiredBefore time.Time, limit int) (int, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		DELETE FROM form_id WHERE ctid = ANY (ARRAY(
-		    SELECT ctid FROM form_id WHERE expires_at < $1 AND state IN (2, 3) LIMIT $2 FOR UPDATE SKIP LOCKED))`, expiredBefore, limit)
+		    SELECT ctid FROM form_id WHERE expires_at < $1 AND state <> 0 LIMIT $2 FOR UPDATE SKIP LOCKED))`, expiredBefore, limit)
 	return int(tag.RowsAffected()), wrap(err, "purge formIds")
 }
 

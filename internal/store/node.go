@@ -19,7 +19,7 @@ func (s *Store) InsertNode(ctx context.Context, name string) (int64, error) {
 
 // HoldNode takes the advisory lock of a node on conn and beats once. A connection of the same node that the server has not
 // yet found dead is ended: it can only be this process's own.
-func HoldNode(ctx context.Context, conn *pgx.Conn, id int64) error {
+func HoldNode(ctx context.Context, conn *pgx.Conn, id int64, name string) error {
 	if _, err := conn.Exec(ctx, `
 		SELECT pg_terminate_backend(pid) FROM pg_locks
 		 WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = $1::bigint::oid AND objid = $2::bigint::oid
@@ -29,12 +29,14 @@ func HoldNode(ctx context.Context, conn *pgx.Conn, id int64) error {
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, $2::bigint::int)`, lockNode, id); err != nil {
 		return wrap(err, "hold node %d", id)
 	}
-	return BeatNode(ctx, conn, id)
+	return BeatNode(ctx, conn, id, name)
 }
 
-// BeatNode says that the node lives.
-func BeatNode(ctx context.Context, conn *pgx.Conn, id int64) error {
-	_, err := conn.Exec(ctx, `UPDATE node SET beat_at = clock_timestamp() WHERE id = $1`, id)
+// BeatNode says that the node lives. A row that the purge took while the node was cut off is put back.
+func BeatNode(ctx context.Context, conn *pgx.Conn, id int64, name string) error {
+	_, err := conn.Exec(ctx, `
+		INSERT INTO node (id, name) OVERRIDING SYSTEM VALUE VALUES ($1, $2)
+		ON CONFLICT (id) DO UPDATE SET beat_at = clock_timestamp()`, id, name)
 	return wrap(err, "beat of node %d", id)
 }
 
@@ -50,16 +52,16 @@ type DeadOwner struct {
 	Node int64
 }
 
-// DeadOwners lists running chunks of nodes that are dead: stopped; or their lock is free and their last beat over 3 s old; or
+// DeadOwners lists running chunks of nodes that are dead: stopped or forgotten; or their lock is free and their last beat over 3 s old; or
 // their last beat is over 8 s old, whatever the lock says. Ages are by the database's clock, and none counts from before
 // 5 s after its start: a restart of Postgres kills nobody, a stopped process is told from a dead one by its lock, and a lost
 // connection from a dead process by its beats on the next one.
 func (s *Store) DeadOwners(ctx context.Context) ([]DeadOwner, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT c.task_id, c.no, n.id
-		  FROM chunk c JOIN node n ON n.id = c.node_id
+		SELECT c.task_id, c.no, c.node_id
+		  FROM chunk c LEFT JOIN node n ON n.id = c.node_id
 		 CROSS JOIN LATERAL (SELECT clock_timestamp() - greatest(n.beat_at, pg_postmaster_start_time() + interval '5 s') AS age) a
-		 WHERE c.state = 'running' AND (n.stopped_at IS NOT NULL OR a.age > interval '8 s' OR a.age > interval '3 s' AND NOT EXISTS (
+		 WHERE c.state = 'running' AND (n.id IS NULL OR n.stopped_at IS NOT NULL OR a.age > interval '8 s' OR a.age > interval '3 s' AND NOT EXISTS (
 		       SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
 		          AND l.classid = $1::bigint::oid AND l.objid = n.id::oid
 		          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))

@@ -172,7 +172,7 @@ func TestRecipients_PagesAndFilters(t *testing.T) {
 				b.record(run, sent(c))
 			}
 		}
-		_, _, err := b.st.EndRun(t.Context(), run, time.Time{})
+		_, _, err := b.st.EndRun(t.Context(), run, 0)
 		require.NoError(t, err)
 	}
 	list := func(f store.RecipientFilter) (users []string) {

@@ -42,9 +42,10 @@ type Outcome struct {
 	NotCounted bool
 	MsgID      int64
 	RID, Note  string
-	// AnsweredAt is when the answer came; RetryAt, for Pending, when the row is due again (zero: at once).
+	// AnsweredAt is when the answer came, by this process's clock.
 	AnsweredAt time.Time
-	RetryAt    time.Time
+	// RetryIn is, for Pending, how long after the write the row is due again (zero: at once); the database's clock counts it.
+	RetryIn time.Duration
 }
 
 // Bits of the flags array of RecordOutcomes.
@@ -77,16 +78,18 @@ const recordOutcomes = `
 	           attempt = x.attempt - ((($8::smallint[])[x.seq - $2 + 1] & 32) >> 5)::smallint,
 	           updated_at = $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms',
 	           sent_at = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 16) <> 0 THEN $9::timestamptz + ($10::int[])[x.seq - $2 + 1] * interval '1 ms' END,
-	           retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN $9::timestamptz + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
+	           retry_at = CASE WHEN ($11::int[])[x.seq - $2 + 1] > 0 THEN clock_timestamp() + ($11::int[])[x.seq - $2 + 1] * interval '1 ms' END,
 	           msgid = nullif(($12::bigint[])[x.seq - $2 + 1], 0),
 	           rid = $13::jsonb -> x.seq::text ->> 'rid', note = $13::jsonb -> x.seq::text ->> 'note'
 	     WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 1 AND x.lease = $4
 	       AND ($5::smallint[])[x.seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)
 	    RETURNING 1),
-	spent AS (UPDATE form_id SET state = 2 WHERE id = ANY ($24::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held)),
-	died  AS (UPDATE form_id SET state = 3 WHERE id = ANY ($25::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held)),
-	freed AS (UPDATE form_id SET state = 0 WHERE id = ANY ($26::bigint[]) AND state = 1 AND EXISTS (SELECT FROM held))
-	SELECT pending, expect_rows((SELECT count(*) FROM written), $27) FROM held`
+	spent AS (UPDATE form_id SET state = 2 WHERE id = ANY ($24::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1),
+	died  AS (UPDATE form_id SET state = 3 WHERE id = ANY ($25::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1),
+	freed AS (UPDATE form_id SET state = 0 WHERE id = ANY ($26::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1)
+	SELECT pending, expect_rows((SELECT count(*) FROM written), $27)
+	       AND expect_rows((SELECT count(*) FROM spent) + (SELECT count(*) FROM died) + (SELECT count(*) FROM freed),
+	                       coalesce(cardinality($24), 0) + coalesce(cardinality($25), 0) + coalesce(cardinality($26), 0)) FROM held`
 
 // RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
 // chunk's row, with its counters, under the lease (invariants 2, 6 and 8). ErrLeaseLost means that nothing was written.
@@ -141,8 +144,8 @@ func packOutcomes(outcomes []Outcome) packed {
 		b.states[i], b.reasons[i], b.codes[i], b.msgids[i] = int16(o.State), int16(o.Reason), o.Code, o.MsgID
 		b.flags[i] = o.flags()
 		b.answered[i] = milliseconds(o.AnsweredAt.Sub(b.base))
-		if !o.RetryAt.IsZero() {
-			b.retry[i] = max(1, milliseconds(o.RetryAt.Sub(b.base)))
+		if o.RetryIn > 0 {
+			b.retry[i] = max(1, milliseconds(o.RetryIn))
 		}
 		if o.RID != "" || o.Note != "" {
 			texts[strconv.Itoa(int(o.Seq))] = map[string]string{"rid": o.RID, "note": o.Note}

@@ -17,41 +17,50 @@ type RecipientFilter struct {
 	Reason push.Reason
 	// UserID narrows to one user; empty is all.
 	UserID string
-	// After lists recipients with a larger seq; -1 starts at the first.
+	// After lists recipients with a larger seq, from -1, which starts at the first, to MaxInt32-1.
 	After int32
 	Limit int
 }
 
-// Recipients lists recipients of a task by seq. A list by state or reason walks only the chunks whose counters say that they
-// hold some: no index names a state.
+// recipientPage selects a page of recipients. No index names a state: a page by state or reason walks the chunks whose counters
+// say that they hold some. The counters also say how many chunks make up the page, so that it is put in order by a sort of hardly
+// more rows than it has: neither what it holds nor what it costs hangs on the plan. A chunk that the page begins in counts for nothing.
+var recipientPage = `
+	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id),
+	       coalesce(p.reason, 0), p.platform_code, p.rid, p.note, p.msgid, p.sent_at, p.made_at, coalesce(p.updated_at, p.made_at), p.vars
+	  FROM (
+	       (SELECT r.*, l.created_at AS made_at
+	          FROM task t JOIN audience l ON l.id = t.audience_id
+	         CROSS JOIN LATERAL (
+	               SELECT n.lo, n.hi FROM (
+	                      SELECT c.lo, c.hi, m.n, sum(CASE WHEN c.lo > $2::int THEN m.n ELSE 0 END) OVER (ORDER BY c.lo) AS upto
+	                        FROM chunk c CROSS JOIN LATERAL (SELECT CASE
+	                             WHEN $4 > 0 THEN coalesce((c.reasons ->> $4::text)::int, 0) WHEN $3 < 0 THEN c.hi - c.lo
+	                             WHEN $3 = 0 THEN c.pending WHEN $3 = 1 THEN c.sending WHEN $3 = 2 THEN c.sent WHEN $3 = 3 THEN c.failed
+	                             WHEN $3 = 4 THEN c.skipped WHEN $3 = 5 THEN c.unknown ELSE c.waiting END AS n) m
+	                       WHERE c.task_id = t.id AND c.hi > $2::int + 1) n
+	                WHERE n.n > 0 AND n.upto - n.n < $6
+	               UNION ALL
+	               SELECT 0, 2147483647 WHERE t.planned_at IS NULL AND $3 <= 0 AND $4 = 0) c
+	         CROSS JOIN LATERAL (
+	               SELECT * FROM recipient r WHERE r.audience_id = t.audience_id AND r.seq >= greatest(c.lo, $2::int + 1) AND r.seq < c.hi
+	                  AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4) ORDER BY r.seq LIMIT $6) r
+	         WHERE t.id = $1 AND $5 = ''
+	         ORDER BY r.seq LIMIT $6)
+	       UNION ALL
+	       (SELECT r.*, l.created_at AS made_at
+	          FROM task t JOIN audience l ON l.id = t.audience_id JOIN recipient r ON ` + userInList("r", "$5", "t.audience_id") + `
+	         WHERE t.id = $1 AND $5 <> '' AND r.seq > $2::int AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4)
+	         LIMIT $6)) p
+	 ORDER BY p.seq`
+
+// Recipients lists recipients of a task by seq.
 func (s *Store) Recipients(ctx context.Context, taskID int64, f RecipientFilter) ([]push.Recipient, error) {
 	state := int16(-1)
 	if f.State != nil {
 		state = int16(*f.State)
 	}
-	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT r.seq, r.user_id, r.openid, r.state, r.attempt, r.ambiguous, r.inferred, f.form_id, coalesce(r.reason, 0), r.platform_code,
-		       r.rid, r.note, r.msgid, r.sent_at, r.updated_at, r.vars
-		  FROM task t
-		  CROSS JOIN LATERAL (
-		       SELECT c.lo, c.hi FROM chunk c WHERE c.task_id = t.id AND c.hi > $2 + 1
-		          AND ($3 < 0 OR CASE $3 WHEN 0 THEN c.pending WHEN 1 THEN c.sending WHEN 2 THEN c.sent WHEN 3 THEN c.failed
-		                              WHEN 4 THEN c.skipped WHEN 5 THEN c.unknown ELSE c.waiting END > 0)
-		          AND ($4 = 0 OR c.reasons ? $4::text)
-		       UNION ALL
-		       SELECT 0, 2147483647 WHERE t.planned_at IS NULL AND $3 <= 0 AND $4 = 0
-		       ORDER BY 1) c
-		  CROSS JOIN LATERAL (
-		       SELECT * FROM recipient r WHERE r.audience_id = t.audience_id AND r.seq >= greatest(c.lo, $2 + 1) AND r.seq < c.hi
-		          AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4) ORDER BY r.seq LIMIT $6) r
-		  LEFT JOIN form_id f ON f.id = r.permit_id
-		 WHERE t.id = $1 AND $5 = ''
-		 UNION ALL
-		SELECT r.seq, r.user_id, r.openid, r.state, r.attempt, r.ambiguous, r.inferred, f.form_id, coalesce(r.reason, 0), r.platform_code,
-		       r.rid, r.note, r.msgid, r.sent_at, r.updated_at, r.vars
-		  FROM task t JOIN recipient r ON `+userInList("r", "$5", "t.audience_id")+` LEFT JOIN form_id f ON f.id = r.permit_id
-		 WHERE t.id = $1 AND $5 <> '' AND r.seq > $2 AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4)
-		 LIMIT $6`, taskID, f.After, state, int16(f.Reason), f.UserID, f.Limit)
+	rows, _ := s.db(ctx).Query(ctx, recipientPage, taskID, f.After, state, int16(f.Reason), f.UserID, f.Limit)
 	list, err := pgx.CollectRows(rows, scanRecipient)
 	return list, wrap(err, "list recipients of task %d", taskID)
 }
@@ -60,7 +69,7 @@ func scanRecipient(row pgx.CollectableRow) (push.Recipient, error) {
 	var r push.Recipient
 	var vars []byte
 	err := row.Scan(&r.Seq, &r.UserID, &r.OpenID, &r.State, &r.Attempt, &r.Ambiguous, &r.Inferred, &r.FormID, &r.Reason, &r.PlatformCode,
-		&r.RID, &r.Note, &r.MsgID, &r.SentAt, &r.UpdatedAt, &vars)
+		&r.RID, &r.Note, &r.MsgID, &r.SentAt, &r.CreatedAt, &r.UpdatedAt, &vars)
 	if err == nil && vars != nil {
 		err = json.Unmarshal(vars, &r.Vars)
 	}

@@ -34,7 +34,7 @@ func TestRun_StaleOneChangesNothing(t *testing.T) {
 		_, err = b.st.ClaimAmbiguous(t.Context(), stale, 4, time.Minute)
 		require.ErrorIs(t, err, store.ErrLeaseLost, when)
 		require.ErrorIs(t, b.st.Recover(t.Context(), stale), store.ErrLeaseLost, when)
-		held, _, err := b.st.EndRun(t.Context(), stale, time.Time{})
+		held, _, err := b.st.EndRun(t.Context(), stale, 0)
 		require.NoError(t, err)
 		require.False(t, held, when)
 		_, held, err = b.st.SendingRows(t.Context(), stale, []int32{0})
@@ -184,7 +184,7 @@ func TestSettleTask_TwoLastChunksAtOnce(t *testing.T) {
 	}
 	end := func(ctx context.Context, run store.Run, ended func()) (settled bool) {
 		require.NoError(t, b.st.InTx(ctx, func(ctx context.Context) error {
-			held, done, err := b.st.EndRun(ctx, run, time.Time{})
+			held, done, err := b.st.EndRun(ctx, run, 0)
 			require.NoError(t, err)
 			require.True(t, held && done)
 			ended()
@@ -236,7 +236,7 @@ func TestDeadOwners_Matrix(t *testing.T) {
 		{"stopped", 0, false, true, true},
 	} {
 		if c.locked {
-			require.NoError(t, store.HoldNode(t.Context(), conn.Conn(), node))
+			require.NoError(t, store.HoldNode(t.Context(), conn.Conn(), node, "test"))
 		}
 		b.exec(`UPDATE node SET beat_at = now() - make_interval(secs => $2), stopped_at = CASE WHEN $3 THEN now() END WHERE id = $1`, node, c.age, c.stop)
 		dead, err := b.st.DeadOwners(t.Context())

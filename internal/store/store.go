@@ -88,6 +88,11 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // Close closes the pool.
 func (s *Store) Close() { s.pool.Close() }
 
+// boundTx, selected in the first statement of a transaction that holds a lock others wait for, ends the transaction if its process
+// freezes between two statements: the server then rolls it back and lets the lock go. It is set by the statement and not by the
+// connection, for a pooler may stand in between.
+const boundTx = `set_config('idle_in_transaction_session_timeout', '5s', true)`
+
 type txKey struct{}
 
 // InTx runs fn in a transaction, which fn's context carries. If ctx carries one already, fn joins it.
@@ -123,7 +128,7 @@ func wrap(err error, format string, args ...any) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("%s: %w", what, push.ErrNotFound)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", what, readable(err))
 }
 
 // violates says whether err is the violation of the constraint named.

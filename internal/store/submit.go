@@ -14,7 +14,7 @@ import (
 // LockTask locks the row of a task against every other transition until the transaction ends, and returns its state.
 func (s *Store) LockTask(ctx context.Context, id int64) (push.TaskState, error) {
 	var state push.TaskState
-	err := s.db(ctx).QueryRow(ctx, `SELECT state FROM task WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state)
+	err := s.db(ctx).QueryRow(ctx, `SELECT state, `+boundTx+` FROM task WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, nil)
 	return state, wrap(err, "lock task %d", id)
 }
 

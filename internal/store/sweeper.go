@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"minipush/internal/push"
 )
@@ -26,7 +25,7 @@ type Sweeper struct {
 
 // Sweep runs fn unless the sweeper of that name runs elsewhere, and notes its success or its error. ran is false if it was not run.
 func (s *Store) Sweep(ctx context.Context, name string, fn func(ctx context.Context) error) (ran bool, err error) {
-	ran, err = s.alone(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, `SELECT pg_advisory_unlock($1, hashtext($2))`, lockSweeper, name, fn)
+	ran, err = s.alone(ctx, `SELECT pg_try_advisory_xact_lock($1, hashtext($2))`, lockSweeper, name, fn)
 	if !ran {
 		return false, wrap(err, "sweep %s", name)
 	}
@@ -47,23 +46,21 @@ func (s *Store) Sweep(ctx context.Context, name string, fn func(ctx context.Cont
 
 // PlanAlone runs fn unless someone plans the task elsewhere.
 func (s *Store) PlanAlone(ctx context.Context, taskID int64, fn func(ctx context.Context) error) (ran bool, err error) {
-	return s.alone(ctx, `SELECT pg_try_advisory_lock($1, hashint8($2))`, `SELECT pg_advisory_unlock($1, hashint8($2))`, lockFill, taskID, fn)
+	return s.alone(ctx, `SELECT pg_try_advisory_xact_lock($1, hashint8($2))`, lockFill, taskID, fn)
 }
 
-// alone runs fn while a connection of its own holds a session lock: the lock goes when the process dies.
-func (s *Store) alone(ctx context.Context, lock, unlock string, class int, key any, fn func(ctx context.Context) error) (ran bool, err error) {
-	err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		if err := conn.QueryRow(ctx, lock, class, key).Scan(&ran); err != nil || !ran {
-			return err
-		}
-		defer func() {
-			if _, err := conn.Exec(context.WithoutCancel(ctx), unlock, class, key); err != nil {
-				_ = conn.Conn().Close(context.WithoutCancel(ctx)) // a connection that may still hold the lock must not go back to the pool
-			}
-		}()
-		return fn(ctx)
-	})
-	return ran, err
+// alone runs fn while a transaction of its own, which does nothing else, holds a lock. It goes when the process dies, and a pooler
+// keeps it on one connection. fn must not join that transaction: what it does is committed as it goes.
+func (s *Store) alone(ctx context.Context, lock string, class int, key any, fn func(ctx context.Context) error) (ran bool, err error) {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // there is nothing to lose
+	if err := tx.QueryRow(ctx, lock, class, key).Scan(&ran); err != nil || !ran {
+		return false, err
+	}
+	return true, fn(ctx)
 }
 
 // Sweepers lists when each sweeper last ran.
