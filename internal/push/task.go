@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// MaxAppKey is the length of the key of an app, in characters.
+const MaxAppKey = 63
+
 // App is one mini-program. Its secret is not part of it.
 type App struct {
 	ID        int32      `json:"-"`
@@ -96,16 +99,26 @@ func orDefault[T ~string](v, def T) T {
 // Validate checks what can be checked without the template and the product, after Normalize. All that is wrong, joined.
 func (s *TaskSpec) Validate() error {
 	errs := []error{
-		RequireText("template_id", s.TemplateID, MaxTemplateID),
+		CheckText("app", s.App, MaxAppKey), RequireText("template_id", s.TemplateID, MaxTemplateID), CheckText("product_code", s.ProductCode, MaxProductCode),
 		CheckText("topic", s.Topic, MaxTopic), CheckText("caption", s.Caption, MaxCaption), CheckText("tips", s.Tips, MaxTips),
 		oneOf("audience", string(s.Audience), "list", "all"), oneOf("misfire", s.Misfire, "late", "skip"),
 		oneOf("priority", s.Priority, "urgent", "normal", "bulk"), oneOf("on_unknown", s.OnUnknown, "leave", "resend"),
 		oneOf("on_price_change", s.OnPriceChange, "pause", "accept"),
+		CheckTime("not_after", s.NotAfter), CheckTime("wait_for_permit_until", s.WaitForPermitUntil),
 	}
 	if s.RatePerSecond < 0 {
 		errs = append(errs, &InvalidError{Field: "rate_per_second", Rule: "negative", Message: "must be 0 (the app's) or more"})
 	}
 	return errors.Join(errs...)
+}
+
+// CheckTime checks a time that is kept: from 2000 to 2100. Nil is allowed. Beyond, a shift of the zone may leave the years that
+// RFC 3339 can write, and with it every list that shows the time.
+func CheckTime(field string, t *time.Time) error {
+	if t == nil || t.UTC().Year() >= 2000 && t.UTC().Year() <= 2100 {
+		return nil
+	}
+	return &InvalidError{Field: field, Rule: "bad_time", Message: "must be from 2000 to 2100"}
 }
 
 func oneOf(field, value string, allowed ...string) error {
@@ -222,7 +235,10 @@ type Recipient struct {
 	Note         *string        `json:"note"`
 	MsgID        *int64         `json:"msgid,string"`
 	SentAt       *time.Time     `json:"sent_at"`
-	UpdatedAt    *time.Time     `json:"updated_at"`
+	// CreatedAt is when the upload of its list began.
+	CreatedAt time.Time `json:"created_at"`
+	// UpdatedAt is CreatedAt until something happens to it.
+	UpdatedAt *time.Time `json:"updated_at"`
 	// Vars are the further columns of the upload, in the order of Audience.Columns.
 	Vars []string `json:"-"`
 }

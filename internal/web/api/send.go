@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 // reach counts who can be reached, now or at a time.
 func (a *API) reach(ctx context.Context, c *call, _ *none) (*push.Reach, error) {
 	var at time.Time
-	if given := c.moment("at"); given != nil {
+	given := c.moment("at")
+	if given != nil {
 		at = *given
 	}
-	if err := c.err(); err != nil {
+	if err := errors.Join(c.err(), push.CheckTime("at", given)); err != nil {
 		return nil, err
 	}
 	reach, err := a.d.Reach(ctx, c.task.ID, at)
@@ -41,6 +43,9 @@ func (sendBody) mayBeEmpty() {}
 
 // sendTask sends or schedules a task; a scheduled one is moved to a new time.
 func (a *API) sendTask(ctx context.Context, c *call, body *sendBody) (*push.Task, error) {
+	if err := push.CheckTime("at", body.At); err != nil {
+		return nil, err
+	}
 	task, err := a.d.Send(ctx, c.principal.Name, c.task.ID, body.At)
 	return &task, err
 }
