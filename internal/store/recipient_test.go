@@ -67,7 +67,7 @@ func TestRecipients_ReadsThePageOnly(t *testing.T) {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			plan, buffers := b.plan(task, mode)
 			require.Less(t, buffers, 3000, "%s statistics, %s: %s", statistics, mode, plan)
-			}
+		}
 	}
 	for _, after := range []int32{-1, 998, 5000} {
 		page, err := b.st.Recipients(t.Context(), task, store.RecipientFilter{After: after, Limit: 1500})

@@ -43,8 +43,8 @@ func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error
 }
 
 func (a *API) createTask(ctx context.Context, c *call, spec *push.TaskSpec) (*push.Task, error) {
-	if spec.App == "" {
-		return nil, &push.InvalidError{Field: "app", Rule: "required", Message: "must not be empty"}
+	if err := push.RequireText("app", spec.App, push.MaxAppKey); err != nil {
+		return nil, err
 	}
 	if _, err := a.visibleApp(ctx, c.principal, spec.App); err != nil {
 		return nil, err
@@ -77,7 +77,9 @@ type recipientList struct {
 
 func (a *API) listRecipients(ctx context.Context, c *call, _ *none) (*recipientList, error) {
 	limit := c.limit()
-	filter := store.RecipientFilter{State: recipientState(c), UserID: c.text("user_id"), After: int32(c.afterNumber("recipients", -1, math.MaxInt32)), Limit: limit + 1}
+	filter := store.RecipientFilter{
+		State: recipientState(c), UserID: c.text("user_id"), After: int32(c.afterNumber("recipients", -1, math.MaxInt32-1)), Limit: limit + 1,
+	}
 	var known bool
 	if filter.Reason, known = push.ParseReason(c.text("reason")); !known {
 		c.reject("reason", "unknown_reason", "must be the code of a reason")
