@@ -194,6 +194,7 @@ func TestTask_FromDraftToSchedule(t *testing.T) {
 	require.Contains(t, rejects.header.Get("Content-Disposition"), "rejects.csv")
 	require.True(t, strings.HasPrefix(rejects.body, "\ufeff"))
 	require.Equal(t, 2, strings.Count(rejects.body, "\r\n"))
+	require.Equal(t, rejects.body, b.admin(t, 200, "GET", path+"/audience/rejects.csv", "").body)
 	require.Contains(t, b.admin(t, 200, "GET", path+"/audience", "").body, `"columns":["name"]`)
 
 	var reach push.Reach

@@ -48,6 +48,7 @@ func (a *API) Routes() []Route {
 	add(put, task+"/audience", auth.Author, a.uploadAudience, "filename", "user_id_column", "exclude_task", "limit")
 	add(get, task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
 	add(get, task+"/rejects.csv", auth.Viewer, a.downloadRejects)
+	add(get, task+"/audience/rejects.csv", auth.Viewer, a.downloadRejects) // the contract can be read either way
 	add(get, task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach), "at")
 	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
 
