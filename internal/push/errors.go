@@ -8,6 +8,10 @@ import (
 // ErrNotFound says that the thing named does not exist, or not for this principal.
 var ErrNotFound = errors.New("not found")
 
+// ErrUnstorable says that a value cannot be held by the database: a text with a NUL or that is not UTF-8, a number out of range.
+// It is the net below the checks of each field, which name the field.
+var ErrUnstorable = errors.New("a value that cannot be stored")
+
 // InvalidError is bad input: which field, which rule, and a sentence for the person who sent it.
 type InvalidError struct {
 	// Field is the path of the field as the caller wrote it, for example "topic" or "fields[2].value".

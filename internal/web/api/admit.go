@@ -41,6 +41,9 @@ func (a *API) admit(r *http.Request, route Route) (*call, error) {
 		}
 		c.principal = p
 	}
+	if err := checkPath(r); err != nil {
+		return nil, err
+	}
 	var err error
 	if c.params, err = readParams(r, route.Query); err != nil {
 		return nil, err

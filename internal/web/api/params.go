@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"minipush/internal/push"
 )
@@ -38,8 +39,37 @@ func readParams(r *http.Request, allowed []string) (*params, error) {
 		if len(all) > 1 {
 			return nil, problem(http.StatusBadRequest, "repeated_parameter", "the parameter %q stands twice", name)
 		}
+		if err := checkParameter(name, all[0]); err != nil {
+			return nil, err
+		}
 	}
 	return &params{values: values}, nil
+}
+
+// storable says whether a text of the database can hold s.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+// checkParameter refuses what a text of the database cannot hold.
+func checkParameter(name, value string) error {
+	if storable(value) {
+		return nil
+	}
+	p := problem(http.StatusBadRequest, "bad_text", "the parameter %q holds a NUL or is not UTF-8", name)
+	p.Errors = []FieldError{{Field: name, Rule: "bad_text", Message: "holds a NUL or is not UTF-8"}}
+	return p
+}
+
+// checkPath is checkParameter for each part of the path that the pattern names.
+func checkPath(r *http.Request) error {
+	for part := range strings.SplitSeq(r.Pattern, "/") {
+		if name, found := strings.CutPrefix(part, "{"); found {
+			name = strings.TrimSuffix(name, "}")
+			if err := checkParameter(name, r.PathValue(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (p *params) text(name string) string { return p.values.Get(name) }
@@ -89,7 +119,7 @@ func (p *params) after(list string) string {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(p.text("cursor"))
 	key, ours := strings.CutPrefix(string(raw), list+":")
-	if err != nil || !ours || key == "" {
+	if err != nil || !ours || key == "" || !storable(key) {
 		p.reject("cursor", "bad_cursor", "must be a next_cursor of this list")
 		return ""
 	}

@@ -74,6 +74,8 @@ func problemOf(err error) *Problem {
 		}
 	case errors.Is(err, push.ErrNotFound):
 		return problem(http.StatusNotFound, "not_found", "there is no such thing, or not for this token")
+	case errors.Is(err, push.ErrUnstorable):
+		return problem(http.StatusUnprocessableEntity, "unstorable", "a text holds a NUL or is not UTF-8, or a number is out of range")
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return &Problem{Status: http.StatusUnauthorized, Code: "unauthenticated", Detail: err.Error()}
 	case errors.As(err, &tooLarge):

@@ -38,6 +38,7 @@ func TestProblemOf_IsOneTableFromErrorsToAnswers(t *testing.T) {
 		"AppPaused":         {&push.Refusal{Code: push.RefusedAppPaused}, 422, "app_paused"},
 		"TooManyRequests":   {&push.Refusal{Code: push.RefusedTooManyRequests}, 429, "too_many_requests"},
 		"NotFound":          {fmt.Errorf("task 7: %w", push.ErrNotFound), 404, "not_found"},
+		"Unstorable":        {fmt.Errorf("user: %w: 0x00 in SELECT", push.ErrUnstorable), 422, "unstorable"},
 		"File":              {fmt.Errorf("import: %w", &intake.FileError{Code: "bad_quote", Line: 3, Column: 2}), 422, "bad_quote"},
 		"Unauthenticated":   {fmt.Errorf("%w: no token", auth.ErrUnauthenticated), 401, "unauthenticated"},
 		"TooLarge":          {fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 8}), 413, "too_large"},
