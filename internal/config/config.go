@@ -43,7 +43,7 @@ type Config struct {
 type Database struct {
 	URL       Secret `yaml:"url" env:"URL" doc:"postgres:// URL. Empty: a private Postgres is started in data_dir."`
 	DirectURL Secret `yaml:"direct_url" env:"DIRECT_URL" doc:"The same database without a pooler in between, for workers, which need LISTEN and session locks. Empty: url is direct."`
-	MaxConns  int    `yaml:"max_conns" env:"MAX_CONNS" min:"2" max:"1000" doc:"Connections of one daemon at most, without the few of the job queue."`
+	MaxConns  int    `yaml:"max_conns" env:"MAX_CONNS" min:"8" max:"1000" doc:"Connections of one daemon at most, without the few of the job queue."`
 }
 
 // HTTP says where the daemon listens.
@@ -64,7 +64,7 @@ type Send struct {
 	Workers      int           `yaml:"workers" env:"WORKERS" min:"1" max:"64" doc:"Chunks that one daemon works on at a time."`
 	InFlight     int           `yaml:"in_flight" env:"IN_FLIGHT" min:"1" max:"10000" doc:"Calls to the platform that one daemon makes at a time. Memory grows with it: about 40 MB with 500, 120 MB with 2000."`
 	Window       int           `yaml:"window" env:"WINDOW" min:"1" max:"256" doc:"Chunk jobs that one task keeps queued or running, over all daemons."`
-	CallTimeout  time.Duration `yaml:"call_timeout" env:"CALL_TIMEOUT" min:"100ms" max:"1m" doc:"Time limit of one call to the platform. A call that is cut off is ambiguous: it may have sent."`
+	CallTimeout  time.Duration `yaml:"call_timeout" env:"CALL_TIMEOUT" min:"100ms" max:"9s" doc:"Time limit of one call to the platform. A call that is cut off is ambiguous: it may have sent."`
 	PermitMargin time.Duration `yaml:"permit_margin" env:"PERMIT_MARGIN" min:"0s" max:"24h" doc:"A formId is claimed until this long before it expires, since the platform's clock is not ours."`
 }
 

@@ -91,7 +91,7 @@ func TestNamesThatOthersUseExist(t *testing.T) {
 
 func TestEnvironmentWinsOverFileOverDefault(t *testing.T) {
 	t.Parallel()
-	file := write(t, "send:\n  workers: 7\n  in_flight: 70\n  call_timeout: 1m\nimport:\n  max_file_bytes: 2MiB\nhttp:\n")
+	file := write(t, "send:\n  workers: 7\n  in_flight: 70\n  call_timeout: 9s\nimport:\n  max_file_bytes: 2MiB\nhttp:\n")
 	loaded, err := config.Load(file, []string{
 		"MINIPUSH_SEND_WORKERS=9", "MINIPUSH_IMPORT_MAX_CELL_BYTES=8kb", "MINIPUSH_RETENTION_JOBS=2h",
 		"MINIPUSH_SEND_IN_FLIGHT=", // empty: as if it were not there
@@ -100,7 +100,7 @@ func TestEnvironmentWinsOverFileOverDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, loaded.Unknown)
 	want := config.Default()
-	want.Send.Workers, want.Send.InFlight, want.Send.CallTimeout = 9, 70, time.Minute
+	want.Send.Workers, want.Send.InFlight, want.Send.CallTimeout = 9, 70, 9*time.Second
 	want.Import.MaxFileBytes, want.Import.MaxCellBytes, want.Retention.Jobs = 2<<20, 8000, 2*time.Hour
 	require.Equal(t, want, loaded.Config)
 
@@ -237,9 +237,9 @@ func TestValidateHoldsEveryLimitOnBothSides(t *testing.T) {
 		"SEND_WORKERS":              {{"1", "64"}, {"0", "65"}},
 		"SEND_IN_FLIGHT":            {{"1", "10000"}, {"0", "10001"}},
 		"SEND_WINDOW":               {{"1", "256"}, {"0", "257"}},
-		"SEND_CALL_TIMEOUT":         {{"100ms", "1m"}, {"99ms", "61s", "-8s"}},
+		"SEND_CALL_TIMEOUT":         {{"100ms", "9s"}, {"99ms", "10s", "-8s"}},
 		"SEND_PERMIT_MARGIN":        {{"0s", "24h"}, {"-1s", "24h0m1s"}},
-		"DATABASE_MAX_CONNS":        {{"2", "1000"}, {"1", "1001"}},
+		"DATABASE_MAX_CONNS":        {{"8", "1000"}, {"7", "1001"}},
 		"RETENTION_FORM_IDS":        {{"24h"}, {"23h59m"}},
 		"RETENTION_JOBS":            {{"1h"}, {"59m"}},
 		"IMPORT_MAX_FILE_BYTES":     {{"1kB", "10GB"}, {"999", "10000000001"}},

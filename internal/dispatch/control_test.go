@@ -145,7 +145,7 @@ func TestPauseApp_StopsItsTasksAndTheirJobs(t *testing.T) {
 	require.Equal(t, calls, b.sim.Stats().Calls)
 	require.LessOrEqual(t, b.chunkJobs(), jobs+b.conf.Workers, "jobs are made while nothing can be sent")
 	require.Less(t, b.lastCall().Sub(returned), time.Second)
-	b.audit(task.ID)
+	require.Equal(t, []push.Cause{push.CauseAppPaused}, b.audit(task.ID).Causes)
 	_, err = b.d.ResumeApp(t.Context(), appKey)
 	require.NoError(t, err)
 	b.wait(task.ID, push.TaskDone)

@@ -66,6 +66,9 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
 	if err != nil || p.State != push.TaskSending || p.Planned {
 		return err
 	}
+	if p.AppPaused {
+		return d.pauseTask(ctx, taskID, push.CauseAppPaused, "")
+	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)
 		if err != nil || !ok {

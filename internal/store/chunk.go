@@ -40,6 +40,7 @@ type PlanState struct {
 	OnPrice   string
 	Scheduled bool
 	CreatedBy string
+	AppPaused bool
 }
 
 // LockPlan locks a task against other transitions and reads what planning needs.
@@ -50,9 +51,9 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
-		       t.start_at IS NOT NULL, t.created_by
-		  FROM task t LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
-		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy)
+		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL
+		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}

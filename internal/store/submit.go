@@ -119,6 +119,32 @@ func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (
 	return tag.RowsAffected() == 1, wrap(err, "resume task %d", id)
 }
 
+// PauseTasksOfApp adds a cause to all tasks of an app that are under way.
+func (s *Store) PauseTasksOfApp(ctx context.Context, appID int32, cause push.Cause) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET state = 'paused', causes = causes || $2, updated_at = now()
+		 WHERE app_id = $1 AND state IN ('sending', 'paused') AND NOT $2 = ANY (causes)`, appID, string(cause))
+	return wrap(err, "pause tasks of app %d", appID)
+}
+
+// ResumeTasksOfApp takes a cause out of all tasks of an app, and returns those whose pause ended with it.
+func (s *Store) ResumeTasksOfApp(ctx context.Context, appID int32, cause push.Cause) ([]int64, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE task SET causes = array_remove(causes, $2), updated_at = now(),
+		       state = CASE WHEN cardinality(array_remove(causes, $2)) = 0 THEN 'sending' ELSE 'paused' END
+		 WHERE app_id = $1 AND state = 'paused' AND $2 = ANY (causes) RETURNING id, state = 'sending'`, appID, string(cause))
+	var resumed []int64
+	var id int64
+	var sending bool
+	_, err := pgx.ForEachRow(rows, []any{&id, &sending}, func() error {
+		if sending {
+			resumed = append(resumed, id)
+		}
+		return nil
+	})
+	return resumed, wrap(err, "resume tasks of app %d", appID)
+}
+
 // CancelTask ends a task for good. Its open recipients are settled by [Store.CancelChunk].
 func (s *Store) CancelTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
