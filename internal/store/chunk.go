@@ -57,7 +57,7 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}
-	return p, wrap(err, "lock plan of task %d", id)
+	return p, wrap(err, "task %d", id)
 }
 
 // SaveFill notes how far the filling of audience "all" has come: the version, its rows so far, and the last user looked at.

@@ -15,7 +15,7 @@ import (
 func (s *Store) LockTask(ctx context.Context, id int64) (push.TaskState, error) {
 	var state push.TaskState
 	err := s.db(ctx).QueryRow(ctx, `SELECT state, `+boundTx+` FROM task WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, nil)
-	return state, wrap(err, "lock task %d", id)
+	return state, wrap(err, "task %d", id)
 }
 
 // FreezeTask writes the template and the product into the task as they are at send or schedule.
