@@ -248,6 +248,10 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
 		},
+		// A move matters to the tasks whose rows are still there.
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeOpenIDMoves(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
 	} {
 		for n := 1; n > 0; {
 			var err error
