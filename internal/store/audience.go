@@ -11,7 +11,8 @@ import (
 
 const audienceColumns = `id, task_id, state, filename, columns, total, accepted, duplicate, rejected, created_by, created_at, updated_at`
 
-// BeginAudience opens a new version of a task's list, to be filled by AddRecipients and put in force by FlipAudience.
+// BeginAudience opens a new version of a task's list, to be filled by AddRecipients and put in force by FlipAudience. A task that
+// was deleted is push.ErrNotFound.
 func (s *Store) BeginAudience(ctx context.Context, taskID int64, filename string, columns []string, by string) (push.Audience, error) {
 	if columns == nil {
 		columns = []string{}
@@ -19,6 +20,9 @@ func (s *Store) BeginAudience(ctx context.Context, taskID int64, filename string
 	rows, _ := s.db(ctx).Query(ctx, `
 		INSERT INTO audience (task_id, filename, columns, created_by) VALUES ($1, $2, $3, $4) RETURNING `+audienceColumns, taskID, filename, columns, by)
 	a, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[push.Audience])
+	if violates(err, "audience_task_fkey") {
+		err = push.ErrNotFound // the task was deleted meanwhile
+	}
 	return a, wrap(err, "begin audience of task %d", taskID)
 }
 
@@ -30,7 +34,8 @@ type NewRecipient struct {
 
 // AddRecipients appends a batch, in its order, to a version that is being filled, numbering on from next, and leaves out
 // users that stand in it already, in the version or earlier in the batch, and those of the task excluded (0 for none).
-// It returns how many were added. One short transaction; no other caller fills the same version.
+// It returns how many were added. One short transaction; no other caller fills the same version. A version that was purged is
+// push.ErrNotFound.
 func (s *Store) AddRecipients(ctx context.Context, audienceID int64, next int, excludeAudience int64, batch []NewRecipient) (int, error) {
 	users, vars := make([]string, 0, len(batch)), make([][]byte, 0, len(batch))
 	seen := make(map[string]struct{}, len(batch))
@@ -41,14 +46,33 @@ func (s *Store) AddRecipients(ctx context.Context, audienceID int64, next int, e
 		seen[r.UserID] = struct{}{}
 		users, vars = append(users, r.UserID), append(vars, r.Vars)
 	}
-	tag, err := s.db(ctx).Exec(ctx, `
-		INSERT INTO recipient (audience_id, seq, user_id, vars)
-		SELECT $1, $2 - 1 + row_number() OVER (ORDER BY n.ord), n.user_id, n.vars
-		  FROM unnest($3::text[], $4::jsonb[]) WITH ORDINALITY AS n(user_id, vars, ord)
-		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE `+userInList("r", "n.user_id", "$1")+` LIMIT 1) d ON true
-		  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5::bigint <> 0 AND `+userInList("r", "n.user_id", "$5::bigint")+` LIMIT 1) x ON true
-		 WHERE d.there IS NULL AND x.there IS NULL`, audienceID, next, users, vars, excludeAudience)
-	return int(tag.RowsAffected()), wrap(err, "add recipients")
+	var added int
+	err := s.fill(ctx, audienceID, func(ctx context.Context) error {
+		tag, err := s.db(ctx).Exec(ctx, addRecipients, audienceID, next, users, vars, excludeAudience)
+		added = int(tag.RowsAffected())
+		return err
+	})
+	return added, wrap(err, "add recipients")
+}
+
+var addRecipients = `
+	INSERT INTO recipient (audience_id, seq, user_id, vars)
+	SELECT $1, $2 - 1 + row_number() OVER (ORDER BY n.ord), n.user_id, n.vars
+	  FROM unnest($3::text[], $4::jsonb[]) WITH ORDINALITY AS n(user_id, vars, ord)
+	  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE ` + userInList("r", "n.user_id", "$1") + ` LIMIT 1) d ON true
+	  LEFT JOIN LATERAL (SELECT true AS there FROM recipient r WHERE $5::bigint <> 0 AND ` + userInList("r", "n.user_id", "$5::bigint") + ` LIMIT 1) x ON true
+	 WHERE d.there IS NULL AND x.there IS NULL`
+
+// fill runs fn while the version stays: the purge does not remove it meanwhile, and so finds the rows that fn adds, also to a
+// version that was dropped.
+func (s *Store) fill(ctx context.Context, audienceID int64, fn func(ctx context.Context) error) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		var there bool
+		if err := s.db(ctx).QueryRow(ctx, `SELECT true FROM audience WHERE id = $1 FOR KEY SHARE`, audienceID).Scan(&there); err != nil {
+			return err
+		}
+		return fn(ctx)
+	})
 }
 
 // userInList finds the row of a user in a list: recipient.user_id = user AND recipient.audience_id = list. Written plainly, the
@@ -76,12 +100,15 @@ type Reject struct {
 	Value string
 }
 
-// AddRejects keeps rows that were refused.
+// AddRejects keeps rows that were refused. A version that was purged is push.ErrNotFound.
 func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reject) error {
-	_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value"},
-		pgx.CopyFromSlice(len(rejects), func(i int) ([]any, error) {
-			return []any{audienceID, rejects[i].Line, rejects[i].Code, rejects[i].Value}, nil
-		}))
+	err := s.fill(ctx, audienceID, func(ctx context.Context) error {
+		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value"},
+			pgx.CopyFromSlice(len(rejects), func(i int) ([]any, error) {
+				return []any{audienceID, rejects[i].Line, rejects[i].Code, rejects[i].Value}, nil
+			}))
+		return err
+	})
 	return wrap(err, "add rejects")
 }
 
@@ -180,8 +207,24 @@ func (s *Store) PurgeDroppedAudiences(ctx context.Context, limit int) (int, erro
 	if removed > 0 {
 		return removed, nil
 	}
-	_, err := s.db(ctx).Exec(ctx, `DELETE FROM audience a WHERE `+abandoned)
-	return 0, wrap(err, "purge dropped audiences")
+	return 0, wrap(s.purgeEmptyAudiences(ctx, limit), "purge dropped audiences")
+}
+
+// purgeEmptyAudiences removes abandoned versions that have no rows. It looks for rows once it holds the version, for until then
+// an upload may add some; a version that an upload holds waits for the next time.
+func (s *Store) purgeEmptyAudiences(ctx context.Context, limit int) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		rows, _ := s.db(ctx).Query(ctx, `SELECT a.id FROM audience a WHERE `+abandoned+` ORDER BY a.id LIMIT $1 FOR UPDATE SKIP LOCKED`, limit)
+		held, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil || len(held) == 0 {
+			return err
+		}
+		_, err = s.db(ctx).Exec(ctx, `
+			DELETE FROM audience a WHERE a.id = ANY ($1)
+			   AND NOT EXISTS (SELECT FROM recipient r WHERE r.audience_id = a.id)
+			   AND NOT EXISTS (SELECT FROM audience_reject r WHERE r.audience_id = a.id)`, held)
+		return err
+	})
 }
 
 // PurgeTasks detaches the lists of at most limit tasks that ended before the time given, so that the purge of lists removes

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,13 +50,20 @@ func (s *Store) reportChanges(ctx context.Context, appID int32, userIDs, openIDs
 
 // leaving are the users who lose their openid by a report: to another user, or by what it says of themselves.
 const leaving = `
-	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
+	SELECT u.user_id, u.openid, u.uid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid, u.ctid AS uid FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
 	 WHERE n.openid <> '' AND u.user_id <> n.user_id
 	 UNION
-	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u
+	SELECT u.user_id, u.openid, u.uid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid, u.ctid AS uid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u
 	 WHERE u.openid <> n.openid`
+
+// takeOpenIDs goes by ctid: no plan of it reads all users, whenever it was made.
+const takeOpenIDs = `
+	WITH gone AS MATERIALIZED (` + leaving + `),
+	kept AS (INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM gone)
+	UPDATE app_user u SET openid = NULL, moved = false, updated_at = now() 
+	 WHERE u.ctid = ANY (ARRAY(SELECT uid FROM gone))`
 
 func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs []string) error {
 	var moves bool
@@ -65,12 +73,17 @@ func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs [
 	if _, err := s.db(ctx).Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockMoves, appID); err != nil {
 		return err
 	}
-	_, err := s.db(ctx).Exec(ctx, `
-		WITH gone AS MATERIALIZED (`+leaving+`),
-		kept AS (INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM gone)
-		UPDATE app_user u SET openid = NULL, moved = false, updated_at = now() FROM gone WHERE u.app_id = $1 AND u.user_id = gone.user_id`,
-		appID, userIDs, openIDs)
+	_, err := s.db(ctx).Exec(ctx, takeOpenIDs, appID, userIDs, openIDs)
 	return err
+}
+
+// PurgeOpenIDMoves forgets at most limit moves made before the time given, oldest first, and returns how many. A task that was
+// under way at the time of a move needs it: before must lie further back than any open task began.
+func (s *Store) PurgeOpenIDMoves(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		DELETE FROM openid_move WHERE ctid = ANY (ARRAY(
+		    SELECT m.tid FROM (SELECT ctid AS tid, moved_at FROM openid_move ORDER BY id LIMIT $2) m WHERE m.moved_at < $1))`, before, limit)
+	return int(tag.RowsAffected()), wrap(err, "purge moves of openids")
 }
 
 // lockMoves is the first key of the advisory lock between claims (shared) and moves of openids (exclusive); the app is the second.
