@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
@@ -94,21 +93,4 @@ func TestPurgeOpenIDMoves(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 	require.Equal(t, young, b.count(`SELECT count(*) FROM openid_move`))
-}
-
-// A plan that was made while nobody was known must serve a million users too.
-func TestTakeOpenIDs_ReadsTheUsersOfTheReportOnly(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	conn, err := b.st.Pool().Acquire(t.Context())
-	require.NoError(t, err)
-	defer conn.Release()
-	_, err = conn.Exec(t.Context(), `SET plan_cache_mode = force_generic_plan; PREPARE take (int, text[], text[]) AS `+store.TakeOpenIDs())
-	require.NoError(t, err)
-	rows, _ := conn.Query(t.Context(), `EXPLAIN EXECUTE take (1, '{a}', '{X}')`, pgx.QueryExecModeSimpleProtocol)
-	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	t.Log(strings.Join(plan, "\n"))
-	require.NotContains(t, strings.Join(plan, "\n"), "Seq Scan")
-	require.Contains(t, strings.Join(plan, "\n"), "Tid Scan")
 }

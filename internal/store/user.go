@@ -50,21 +50,16 @@ func (s *Store) reportChanges(ctx context.Context, appID int32, userIDs, openIDs
 
 // leaving are the users who lose their openid by a report: to another user, or by what it says of themselves.
 const leaving = `
-	SELECT u.user_id, u.openid, u.uid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid, u.ctid AS uid FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
+	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.openid = n.openid LIMIT 1) u
 	 WHERE n.openid <> '' AND u.user_id <> n.user_id
 	 UNION
-	SELECT u.user_id, u.openid, u.uid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
-	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid, u.ctid AS uid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u
+	SELECT u.user_id, u.openid FROM unnest($2::text[], $3::text[]) AS n(user_id, openid)
+	 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u
 	 WHERE u.openid <> n.openid`
 
-// takeOpenIDs goes by ctid: no plan of it reads all users, whenever it was made.
-const takeOpenIDs = `
-	WITH gone AS MATERIALIZED (` + leaving + `),
-	kept AS (INSERT INTO openid_move (app_id, openid, user_id) SELECT $1, openid, user_id FROM gone)
-	UPDATE app_user u SET openid = NULL, moved = false, updated_at = now() 
-	 WHERE u.ctid = ANY (ARRAY(SELECT uid FROM gone))`
-
+// moveOpenIDs takes openids from the users who lose them, and keeps who held them. Each is taken by its key, in a pipeline: a
+// joined update that was planned while nobody was known would read all users, under a lock that all claims of the app wait for.
 func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs []string) error {
 	var moves bool
 	if err := s.db(ctx).QueryRow(ctx, `SELECT EXISTS (`+leaving+`)`, appID, userIDs, openIDs).Scan(&moves); err != nil || !moves {
@@ -73,8 +68,18 @@ func (s *Store) moveOpenIDs(ctx context.Context, appID int32, userIDs, openIDs [
 	if _, err := s.db(ctx).Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockMoves, appID); err != nil {
 		return err
 	}
-	_, err := s.db(ctx).Exec(ctx, takeOpenIDs, appID, userIDs, openIDs)
-	return err
+	rows, _ := s.db(ctx).Query(ctx, `SELECT DISTINCT user_id, openid FROM (`+leaving+`) l ORDER BY 1`, appID, userIDs, openIDs)
+	type holder struct{ UserID, OpenID string }
+	gone, err := pgx.CollectRows(rows, pgx.RowToStructByPos[holder])
+	if err != nil {
+		return err
+	}
+	var batch pgx.Batch
+	for _, g := range gone {
+		batch.Queue(`UPDATE app_user SET openid = NULL, moved = false, updated_at = now() WHERE user_id = $1 AND app_id = $2`, g.UserID, appID)
+		batch.Queue(`INSERT INTO openid_move (app_id, openid, user_id) VALUES ($1, $2, $3)`, appID, g.OpenID, g.UserID)
+	}
+	return s.db(ctx).SendBatch(ctx, &batch).Close()
 }
 
 // PurgeOpenIDMoves forgets at most limit moves made before the time given, oldest first, and returns how many. A task that was
