@@ -104,7 +104,7 @@ func TestServe_StoppedInTheMiddle_LeavesNothingInDoubt(t *testing.T) {
 // A second signal does not wait for a platform that hangs, and loses nobody: the call goes on in the next daemon.
 func TestServe_SecondSignal_Kills(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, sim.Faults{Rules: []sim.Rule{{Kind: sim.Hang, Count: 1}}}, "MINIPUSH_SEND_CALL_TIMEOUT=50s")
+	s := newStage(t, sim.Faults{Rules: []sim.Rule{{Kind: sim.Hang, Count: 1}}}, "MINIPUSH_SEND_CALL_TIMEOUT=9s")
 	d := s.serve(t)
 	users := s.people(t, "u", 1)
 	id := s.draft(t, d, users)
