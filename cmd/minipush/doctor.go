@@ -12,21 +12,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/config"
-	"minipush/internal/store"
 )
 
 // finding is the result of one check.
 type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	// Warning says that nothing is broken, but that something is missing before messages go out.
+	Warning bool   `json:"warning"`
+	Detail  string `json:"detail"`
 }
 
 func (c *cli) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Look for what would keep minipush from working", Args: cobra.NoArgs,
 		Long: `Checks the settings, the database (reachable, schema, direct address, durability, clock), the workers, and whether the platform of
-each app can be reached. It changes nothing. Exit code 1 if a check fails.`,
+each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := c.examine(cmd.Context())
 			bad := 0
@@ -35,7 +36,7 @@ each app can be reached. It changes nothing. Exit code 1 if a check fails.`,
 				if !f.OK {
 					bad++
 				}
-				rows[i] = []string{yesNo(f.OK, "ok", "FAILED"), f.Check, f.Detail}
+				rows[i] = []string{yesNo(f.OK, yesNo(f.Warning, "WARNING", "ok"), "FAILED"), f.Check, f.Detail}
 			}
 			if err := c.answer(map[string]any{"checks": findings}, func(w io.Writer) { table(w, []string{"", "CHECK", "DETAIL"}, rows) }); err != nil {
 				return err
@@ -55,7 +56,7 @@ func (c *cli) examine(ctx context.Context) []finding {
 		if err != nil {
 			detail = err.Error()
 		}
-		all = append(all, finding{check, err == nil, detail})
+		all = append(all, finding{Check: check, OK: err == nil, Detail: detail})
 		return err == nil
 	}
 	loaded, err := c.load()
@@ -81,8 +82,10 @@ func (c *cli) examine(ctx context.Context) []finding {
 	note("durability", "fsync, synchronous_commit and full_page_writes are on", durable(ctx, db))
 	skew, err := clockSkew(ctx, db)
 	note("clock", fmt.Sprintf("%s apart from the database's", skew.Round(10*time.Microsecond)), err)
-	workers, err := liveWorkers(ctx, db.store)
-	note("workers", fmt.Sprintf("%d running", workers), err)
+	workers, err := findWorkers(ctx, db.store)
+	if note("workers", workers.text(), err) {
+		all[len(all)-1].Warning = workers.live == 0
+	}
 	apps, err := db.store.Apps(ctx)
 	if err != nil {
 		note("platform", "", err)
@@ -149,15 +152,6 @@ func clockSkew(ctx context.Context, db *database) (time.Duration, error) {
 		return skew, fmt.Errorf("this machine and the database are %s apart; set both by NTP", skew.Round(time.Millisecond))
 	}
 	return skew, nil
-}
-
-// liveWorkers counts the daemons that work.
-func liveWorkers(ctx context.Context, st *store.Store) (n int, err error) {
-	err = st.Pool().QueryRow(ctx, `SELECT count(*) FROM node WHERE stopped_at IS NULL AND beat_at > clock_timestamp() - interval '5 s'`).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count workers: %w", err)
-	}
-	return n, nil
 }
 
 // reachable asks for any answer at all: what the platform says without a token does not matter.

@@ -110,6 +110,9 @@ func refusalHint(r *push.Refusal) string {
 	id := r.TaskID
 	switch r.Code {
 	case push.RefusedAlreadySent:
+		if r.State == push.TaskPaused {
+			return fmt.Sprintf("It is paused. Let it go on: minipush task resume %d", id)
+		}
 		return fmt.Sprintf("See how it went: minipush task show %d", id)
 	case push.RefusedAlreadyScheduled:
 		return fmt.Sprintf("Move it: minipush task send %d --in 2m · take it back: minipush task unschedule %d", id, id)

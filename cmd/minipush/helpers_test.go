@@ -63,6 +63,8 @@ func TestProblems_SayFieldRuleAndWayOut_EachOfAJoin(t *testing.T) {
 	require.Equal(t, problem{Code: "too_long", Field: "topic", Message: "topic has 11 characters (too_long)"}, got[0])
 	require.Equal(t, "此任务已发送id=98", got[1].ZH)
 	require.Contains(t, got[1].Hint, "minipush task show 98")
+	paused := c.problems(&push.Refusal{Code: push.RefusedAlreadySent, TaskID: 98, State: push.TaskPaused})
+	require.Contains(t, paused[0].Hint, "minipush task resume 98")
 	require.Equal(t, "not_found", c.problems(fmt.Errorf("task 7: %w", push.ErrNotFound))[0].Code)
 }
 
@@ -185,4 +187,33 @@ func TestDemoDir_OfASecondDemo_IsAnother(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first, again, "what is free is used again")
 	require.NoError(t, errors.Join(release(), releaseSecond()))
+}
+
+func TestSettled_ACanceledTaskWithOpenRecipients_IsNot(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		state push.TaskState
+		open  push.Counts
+		want  bool
+	}{
+		{push.TaskDone, push.Counts{}, true},
+		{push.TaskCanceled, push.Counts{}, true},
+		{push.TaskCanceled, push.Counts{Pending: 1}, false},
+		{push.TaskCanceled, push.Counts{Waiting: 1}, false},
+		{push.TaskCanceled, push.Counts{Sending: 1}, false},
+		{push.TaskDraft, push.Counts{Pending: 1}, true},
+		{push.TaskMissed, push.Counts{Pending: 1}, true},
+		{push.TaskSending, push.Counts{}, false},
+	} {
+		require.Equal(t, test.want, settled(push.Task{State: test.state, Counts: test.open}), "%+v", test)
+	}
+	err := (&cli{}).watched(push.Task{ID: 7, State: push.TaskCanceled, Counts: push.Counts{Total: 9, Sending: 3}}, nil)
+	require.ErrorContains(t, err, "3 recipients are still under way")
+}
+
+func TestWorkers_OnlyAFreshHeartbeatIsRunning(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "2 running, last heartbeat 400ms ago", workers{live: 2, age: 400 * time.Millisecond}.text())
+	require.Contains(t, workers{stale: 1, age: 3100 * time.Millisecond}.text(), "0 running, last heartbeat 3.1s ago")
+	require.Contains(t, workers{}.text(), "minipush serve")
 }

@@ -101,6 +101,23 @@ func TestServe_StoppedInTheMiddle_LeavesNothingInDoubt(t *testing.T) {
 	s.requireOneEach(t, users)
 }
 
+// A task that is canceled in the middle has its final figures only when its calls in flight have ended: watch waits for them.
+func TestCancel_InTheMiddle_WatchEndsWithTheFinalFigures(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{LatencyMS: 2000}, "MINIPUSH_SEND_IN_FLIGHT=20", "MINIPUSH_SEND_CHUNK_SIZE=50")
+	d := s.serve(t)
+	id := s.draft(t, d, s.people(t, "u", 100))
+	text := strconv.FormatInt(id, 10)
+	s.run(t, "task", "send", text)
+	require.Eventually(t, func() bool { return s.platform.Stats().InFlight > 0 }, patience, 10*time.Millisecond)
+	require.Contains(t, s.run(t, "task", "cancel", text, "--yes"), "still under way")
+	out := s.run(t, "task", "watch", text)
+	task := s.task(t, d, id)
+	require.Zero(t, task.Counts.Open())
+	require.Equal(t, task.Counts.Summary()+"\n", out)
+	require.Equal(t, int(s.platform.Stats().Messages), task.Counts.Sent)
+}
+
 // A second signal does not wait for a platform that hangs, and loses nobody: the call goes on in the next daemon.
 func TestServe_SecondSignal_Kills(t *testing.T) {
 	t.Parallel()

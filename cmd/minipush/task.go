@@ -114,7 +114,12 @@ func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.answer(task, func(w io.Writer) { fmt.Fprintf(w, "task %d is %s\n", task.ID, stateText(task)) })
+			return c.answer(task, func(w io.Writer) {
+				fmt.Fprintf(w, "task %d is %s\n", task.ID, stateText(task))
+				if task.State == push.TaskCanceled && task.Counts.Open() > 0 {
+					fmt.Fprintln(w, underWay(task))
+				}
+			})
 		}),
 	}
 	if name == "cancel" {

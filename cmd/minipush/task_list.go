@@ -163,9 +163,17 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 		strconv.Itoa(n.Sent), strconv.Itoa(n.Failed), strconv.Itoa(n.Skipped), strconv.Itoa(n.Unknown),
 	}})
 	reasonTable(w, t.Reasons)
-	if t.State.Final() {
+	switch {
+	case settled(t) && t.State.Final():
 		fmt.Fprintln(w, "\n"+n.Summary())
+	case t.State.Final():
+		fmt.Fprintln(w, "\n"+underWay(t))
 	}
+}
+
+// underWay says of a task that has ended that its figures are not final.
+func underWay(t push.Task) string {
+	return fmt.Sprintf("%d recipients are still under way; the final figures: minipush task watch %d", t.Counts.Open(), t.ID)
 }
 
 // reasonTable says why recipients were not sent, if any were not.

@@ -14,30 +14,37 @@ import (
 // watchEvery is how often a watched task is read: one indexed row and its chunks' counts.
 const watchEvery = 500 * time.Millisecond
 
+// settleWithin bounds how long an ended task is followed while nothing of it changes: longer than a call can take and a dead
+// daemon's chunks need to find another.
+const settleWithin = 30 * time.Second
+
 func (c *cli) taskWatch() *cobra.Command {
 	return &cobra.Command{
 		Use: "watch ID", Short: "Follow a task until it has ended", Args: cobra.ExactArgs(1),
-		Long: `Follows a task until it is done, canceled or missed, and ends with the summary line. With --output json it writes the task,
-one object a line, each time something changed.`,
+		Long: `Follows a task until it is done, canceled or missed, and ends with the summary line. Of a canceled task it waits for the
+recipients that are still under way, so that the figures are final; where none of them moves for 30s it says how many are left.
+With --output json it writes the task, one object a line, each time something changed.`,
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error { return c.watch(ctx, s, id) }),
 	}
 }
 
 // watch shows a task until it has ended. What it shows is read from the rows (invariant 8).
 func (c *cli) watch(ctx context.Context, s *session, id int64) error {
-	if n, err := liveWorkers(ctx, s.store); err == nil && n == 0 {
+	if w, err := findWorkers(ctx, s.store); err == nil && w.live == 0 {
 		fmt.Fprintln(c.stderr, "minipush: no worker runs on this database, so nothing is sent; start one: minipush serve")
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var last push.Task
 	var b *bar
+	changed := time.Now()
 	for {
 		task, err := s.store.Task(ctx, id)
 		if err != nil {
 			return err
 		}
 		if task.State != last.State || task.Counts != last.Counts {
+			changed = time.Now()
 			if err := c.showProgress(s, task, last); err != nil {
 				return err
 			}
@@ -49,7 +56,7 @@ func (c *cli) watch(ctx context.Context, s *session, id int64) error {
 		if b != nil {
 			b.set(int64(task.Counts.Total - task.Counts.Open()))
 		}
-		if task.State.Final() || task.State == push.TaskMissed || task.State == push.TaskDraft {
+		if settled(task) || stopped(task) && time.Since(changed) > settleWithin {
 			return c.watched(task, b)
 		}
 		last = task
@@ -59,6 +66,17 @@ func (c *cli) watch(ctx context.Context, s *session, id int64) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// stopped says whether nothing new of a task is sent.
+func stopped(t push.Task) bool {
+	return t.State.Final() || t.State == push.TaskMissed || t.State == push.TaskDraft
+}
+
+// settled says whether nothing of a task will change by itself. The chunks of a canceled task are settled after it was canceled:
+// its figures are final once no recipient is open.
+func settled(t push.Task) bool {
+	return stopped(t) && (!t.State.Final() || t.Counts.Open() == 0)
 }
 
 // showProgress says what changed: an object a line for a program, each new state for a person; the counts between are the bar's.
@@ -92,6 +110,12 @@ func (c *cli) watched(task push.Task, b *bar) error {
 	}
 	if task.State != push.TaskDone && task.State != push.TaskCanceled {
 		return hintError{fmt.Errorf("task %d is %s: it is not being sent", task.ID, stateText(task)), fmt.Sprintf("Send it: minipush task send %d", task.ID)}
+	}
+	if n := task.Counts.Open(); n > 0 {
+		return hintError{
+			fmt.Errorf("task %d is %s, but %d recipients are still under way: its figures are not final", task.ID, stateText(task), n),
+			fmt.Sprintf("A worker settles them (minipush serve). Come back with: minipush task watch %d", task.ID),
+		}
 	}
 	c.say("%s", task.Counts.Summary())
 	return nil
