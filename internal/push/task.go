@@ -7,21 +7,6 @@ import (
 	"time"
 )
 
-// MaxAppKey is the length of the key of an app, in characters.
-const MaxAppKey = 63
-
-// App is one mini-program. Its secret is not part of it.
-type App struct {
-	ID        int32      `json:"-"`
-	Key       string     `json:"app"`
-	AppID     string     `json:"appid"`
-	BaseURL   string     `json:"base_url"`
-	PausedAt  *time.Time `json:"paused_at"`
-	PausedBy  *string    `json:"paused_by"`
-	CreatedAt time.Time  `json:"created_at"`
-	UpdatedAt time.Time  `json:"updated_at"`
-}
-
 // Product is what a task advertises.
 type Product struct {
 	App       string    `json:"app"`

@@ -29,15 +29,31 @@ CREATE TABLE app (
     paused_by text,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    rate_per_second integer NOT NULL DEFAULT 0,
+    ramp_from integer NOT NULL DEFAULT 0,
+    ramp_minutes integer NOT NULL DEFAULT 0,
+    daily_budget integer NOT NULL DEFAULT 0,
+    quiet_from time without time zone,
+    quiet_to time without time zone,
+    daily_cap integer NOT NULL DEFAULT 0,
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
     CONSTRAINT app_appid_given CHECK (appid <> ''::text),
     CONSTRAINT app_key_form CHECK (key ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text),
-    CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL))
+    CONSTRAINT app_limits_not_negative CHECK (LEAST(rate_per_second, ramp_from, ramp_minutes, daily_budget, daily_cap) >= 0),
+    CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL)),
+    CONSTRAINT app_quiet_both_or_neither CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
+    CONSTRAINT app_quiet_not_empty CHECK (quiet_from <> quiet_to),
+    CONSTRAINT app_ramp_both_or_neither CHECK ((ramp_from = 0) = (ramp_minutes = 0))
 );
 COMMENT ON TABLE app IS 'One mini-program: its appid, its sealed secret and where its platform is reached.';
 COMMENT ON COLUMN app.paused_at IS 'The kill switch: while it is set, no call is made for this app.';
+COMMENT ON COLUMN app.rate_per_second IS 'Calls a second over all daemons; 0 is no limit.';
+COMMENT ON COLUMN app.ramp_from IS 'Each task starts at this many calls a second and reaches the rate in ramp_minutes; 0 is no ramp.';
+COMMENT ON COLUMN app.daily_budget IS 'Calls a day (the platform''s, from 00:00 Asia/Shanghai) over all tasks; 0 is no budget.';
+COMMENT ON COLUMN app.quiet_from IS 'Quiet hours, from and to, in the configured time zone; they may span midnight. Only urgent tasks send in them.';
+COMMENT ON COLUMN app.daily_cap IS 'Messages a user may get a day over all tasks; 0 is no cap.';
 
 CREATE TABLE app_token (
     app_id integer NOT NULL,
