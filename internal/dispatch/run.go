@@ -204,7 +204,7 @@ func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
 func (r *run) start(ctx context.Context, c store.Claimed) {
 	r.inFlight++
 	r.users[c.Seq] = c.UserID
-	go func() { r.answers <- r.call(context.WithoutCancel(ctx), c) }()
+	r.d.callers.do(func() { r.answers <- r.call(context.WithoutCancel(ctx), c) })
 }
 
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
