@@ -128,6 +128,10 @@ type Dispatcher struct {
 	tending  sync.WaitGroup
 	draining atomic.Bool
 	wake     chan struct{}
+	// ticking is held while this process deals with due schedules.
+	ticking sync.Mutex
+	// clockAhead shifts the database's clock for schedules: tests only.
+	clockAhead atomic.Int64
 }
 
 // New makes a Dispatcher that can do everything but work jobs, which is for [Dispatcher.Start]. The caller closes the store.
@@ -145,6 +149,9 @@ func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
 	d.river = client
 	return d, nil
 }
+
+// ahead is how far the clock of schedules is before the database's: nothing, outside of tests.
+func (d *Dispatcher) ahead() time.Duration { return time.Duration(d.clockAhead.Load()) }
 
 // InFlight says how many calls this process has in flight.
 func (d *Dispatcher) InFlight() int { return int(d.metrics.inFlightNow.Load()) }

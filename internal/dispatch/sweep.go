@@ -38,6 +38,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
 			}
 			d.sweep(ctx, "tend", d.tendOnce)
+			d.tending.Go(func() { d.sweepSchedules(ctx, false) })
 		}
 	}
 }
@@ -251,6 +252,12 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		},
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeTasks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeListVersions(ctx, now.Add(-d.cfg.Retention.ListVersions), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeTicks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
 		},
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {

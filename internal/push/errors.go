@@ -39,6 +39,7 @@ const (
 	RefusedUnknownVariable  RefusalCode = "unknown_variable"
 	RefusedAppPaused        RefusalCode = "app_paused"
 	RefusedInUse            RefusalCode = "in_use"
+	RefusedScheduleRuns     RefusalCode = "schedule_runs"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -74,6 +75,8 @@ func (r *Refusal) ZH() string {
 		return "小程序已暂停推送"
 	case RefusedInUse:
 		return "正在被使用,不能删除"
+	case RefusedScheduleRuns:
+		return "计划正在运行,请先暂停"
 	}
 	return string(r.Code)
 }
@@ -102,6 +105,8 @@ func (r *Refusal) EN() string {
 		text = "the app is paused"
 	case RefusedInUse:
 		text = "it is in use"
+	case RefusedScheduleRuns:
+		text = "the schedule runs; pause it first"
 	default:
 		text = string(r.Code)
 	}

@@ -157,16 +157,18 @@ type Task struct {
 	Channel      Channel      `json:"channel"`
 	Product      *TaskProduct `json:"product"`
 	// AudienceID is the version of the list in force; 0 while there is none.
-	AudienceID int64      `json:"-"`
-	StartAt    *time.Time `json:"start_at"`
-	StartedAt  *time.Time `json:"started_at"`
-	EndedAt    *time.Time `json:"ended_at"`
-	CreatedBy  string     `json:"created_by"`
-	SentBy     *string    `json:"sent_by"`
-	CreatedAt  time.Time  `json:"created_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
-	Counts     Counts     `json:"counts"`
-	Reasons    []Count    `json:"reasons"`
+	AudienceID int64 `json:"-"`
+	// SourceID is the version of a saved list that the start copies; 0 where there is none.
+	SourceID  int64      `json:"-"`
+	StartAt   *time.Time `json:"start_at"`
+	StartedAt *time.Time `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	CreatedBy string     `json:"created_by"`
+	SentBy    *string    `json:"sent_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	Counts    Counts     `json:"counts"`
+	Reasons   []Count    `json:"reasons"`
 }
 
 // Counts are a task's recipients by state. They add up to Total.
