@@ -183,3 +183,21 @@ func (s *Store) CopyRecipients(ctx context.Context, audienceID, sourceID int64, 
 	})
 	return copied, wrap(err, "copy recipients")
 }
+
+// ListRows reads rows of a version of a saved list that is whole, from the number given, at most limit. A version that was dropped is
+// push.ErrNotFound.
+func (s *Store) ListRows(ctx context.Context, versionID int64, from, limit int) ([]NewRecipient, error) {
+	var batch []NewRecipient
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		var there bool
+		if err := s.db(ctx).QueryRow(ctx, `SELECT true FROM audience WHERE id = $1 AND state = 'ready' FOR SHARE`, versionID).Scan(&there); err != nil {
+			return err
+		}
+		rows, _ := s.db(ctx).Query(ctx, `
+			SELECT user_id, vars FROM recipient WHERE audience_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, versionID, from, from+limit)
+		var err error
+		batch, err = pgx.CollectRows(rows, pgx.RowToStructByPos[NewRecipient])
+		return err
+	})
+	return batch, wrap(err, "read rows of a list")
+}
