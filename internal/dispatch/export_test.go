@@ -35,3 +35,6 @@ func (d *Dispatcher) TickDue(ctx context.Context) error { return d.tickDue(ctx) 
 
 // TurnClock makes the clock of schedules run ahead of the database's.
 func (d *Dispatcher) TurnClock(ahead time.Duration) { d.clockAhead.Store(int64(ahead)) }
+
+// QuotaUntil is when a quota is tried again.
+var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test

@@ -50,7 +50,10 @@ func TestSchedule_ChangesWhilePausedOnly(t *testing.T) {
 	b := setup(t, nil)
 	b.users(1, 5)
 	s := b.recurring(nil)
-	rename := func(spec *push.ScheduleSpec) error { spec.Name, spec.Cron, spec.Topic = "noon", "0 12 * * *", "午"; return nil }
+	rename := func(spec *push.ScheduleSpec) error {
+		spec.Name, spec.Cron, spec.Topic = "noon", "0 12 * * *", "午"
+		return nil
+	}
 	_, err := b.d.ChangeSchedule(t.Context(), s.ID, rename)
 	refused(t, err, push.RefusedScheduleRuns)
 	refused(t, b.d.DeleteSchedule(t.Context(), s.ID), push.RefusedScheduleRuns)
