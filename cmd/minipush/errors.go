@@ -128,6 +128,8 @@ func refusalHint(r *push.Refusal) string {
 		return "Let it go on: minipush app resume KEY"
 	case push.RefusedWrongState:
 		return fmt.Sprintf("See where it stands: minipush task show %d", id)
+	case push.RefusedScheduleRuns:
+		return "Pause it: minipush schedule pause ID"
 	case push.RefusedTooManyRequests, push.RefusedInUse:
 	}
 	return ""
