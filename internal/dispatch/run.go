@@ -62,6 +62,7 @@ type run struct {
 	d       *Dispatcher
 	log     *slog.Logger
 	content *content
+	canary  *canary
 	client  *appClient
 	answers chan answer
 	until   time.Time
@@ -101,6 +102,10 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
 		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Left > 0,
+	}
+	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
+		r.wait = contendedWait
+		return d.endRun(ctx, r)
 	}
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
@@ -163,6 +168,9 @@ func (r *run) claim(ctx context.Context) error {
 		if !r.ambiguous {
 			want = min(want, int(r.hi-r.cursor))
 		}
+		if want = r.bound(want); want == 0 {
+			return nil
+		}
 		n := r.d.slots.tryTake(want, (want+1)/2)
 		if n == 0 && r.inFlight == 0 && len(r.done) == 0 {
 			n = r.d.slots.take(ctx, want, (want+1)/2)
@@ -181,6 +189,7 @@ func (r *run) claim(ctx context.Context) error {
 		}
 		r.claimed += len(claim.Sending) + claim.Ended
 		r.contended = r.contended || claim.Contended
+		r.canary.claimed(len(claim.Sending))
 		for i := range claim.Sending {
 			r.start(ctx, claim.Sending[i])
 		}
@@ -194,7 +203,10 @@ func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
 		r.ambiguous = err == nil && len(claim.Sending)+claim.Ended == n
 		return claim, err
 	}
-	to := min(r.cursor+int32(n), r.hi) //nolint:gosec // n is at most a batch
+	to, err := r.boundRange(ctx, min(r.cursor+int32(n), r.hi)) //nolint:gosec // n is at most a batch
+	if err != nil {
+		return store.Claim{}, err
+	}
 	claim, err := r.d.st.Claim(ctx, r.Run, r.cursor, to, r.d.cfg.PermitMargin)
 	r.cursor = to
 	return claim, err
@@ -277,6 +289,7 @@ func (r *run) flush(ctx context.Context) error {
 	}
 	r.pauseIfAsked(ctx, done)
 	r.warnIfAway(ctx, done)
+	r.watch(ctx, done)
 	return nil
 }
 
@@ -362,11 +375,11 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
 	if i < 0 {
 		return
 	}
-	r.closed = true
-	r.d.clients.doubt(r.AppID)
-	if err := r.d.pauseTask(ctx, r.TaskID, done[i].pause, fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)); err != nil {
-		r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
+	note := fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)
+	if done[i].pause == push.CauseBreaker {
+		note += " 处理后请继续任务 Mend it, then resume the task."
 	}
+	r.trip(ctx, done[i].pause, note)
 }
 
 // warnIfAway says that the platform, or the way to it, is away: these recipients are tried again for as long as it takes.

@@ -96,7 +96,7 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := make([]error, 0, len(tasks))
+	errs := append(make([]error, 0, len(tasks)+2), d.tendBreakers(ctx))
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}
