@@ -12,10 +12,11 @@ const callerIdle = time.Second
 // everything else that a run does for a recipient. There are never more than calls in flight, and none once work has ceased.
 type callers struct {
 	work    chan func()
+	closed  chan struct{}
 	running sync.WaitGroup
 }
 
-func newCallers() *callers { return &callers{work: make(chan func())} }
+func newCallers() *callers { return &callers{work: make(chan func()), closed: make(chan struct{})} }
 
 // do runs fn on a goroutine that has nothing to do, or on a new one.
 func (c *callers) do(fn func()) {
@@ -36,6 +37,14 @@ func (c *callers) serve(fn func()) {
 		case fn = <-c.work:
 		case <-idle.C:
 			return
+		case <-c.closed:
+			return
 		}
 	}
+}
+
+// close ends the goroutines that have nothing to do, and waits for all. No call may be asked for any more. It is called once.
+func (c *callers) close() {
+	close(c.closed)
+	c.running.Wait()
 }
