@@ -319,6 +319,21 @@ func (d *Dispatcher) withBreaker(ctx context.Context, app int32, fn func(ctx con
 	})
 }
 
+// withProbe runs resume, in a transaction; where the app's breaker is open, the task that goes on is the one that tries the platform.
+func (d *Dispatcher) withProbe(ctx context.Context, task int64, resume func(ctx context.Context) (push.Task, error)) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		b, open, err := d.st.LockBreakerOf(ctx, task)
+		if err != nil {
+			return err
+		}
+		t, err := resume(ctx)
+		if err != nil || !open || t.State != push.TaskSending {
+			return err
+		}
+		return d.st.SetProbe(ctx, b.AppID, task, b.Probes, probePatience)
+	})
+}
+
 // tendBreakers makes the probes that are due, and keeps the tasks of an app whose breaker is open from sending: those too that were
 // sent meanwhile. It reads the tables, and so goes on after any restart.
 func (d *Dispatcher) tendBreakers(ctx context.Context) error {

@@ -34,13 +34,17 @@ func (d *Dispatcher) Pause(ctx context.Context, actor string, id int64) (push.Ta
 	return d.logged(ctx, t, err, "task paused", actor)
 }
 
-// Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others.
-func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (push.Task, error) {
-	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
-		return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
-			push.CauseOperator, push.CauseQuota, push.CauseBreaker,
-			push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,
-		}))
+// Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others. One that had not
+// begun is scheduled again.
+func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (t push.Task, err error) {
+	err = d.withProbe(ctx, id, func(ctx context.Context) (push.Task, error) {
+		t, err = d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+			return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
+				push.CauseOperator, push.CauseQuota, push.CauseBreaker,
+				push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,
+			}))
+		})
+		return t, err
 	})
 	if err == nil && t.State == push.TaskSending {
 		err = d.goOn(ctx, id)

@@ -50,6 +50,17 @@ func (s *Store) LockBreaker(ctx context.Context, appID int32) (Breaker, error) {
 	return b, wrap(err, "breaker of app %d", appID)
 }
 
+// LockBreakerOf is LockBreaker for the app of a task; open is false if there is none.
+func (s *Store) LockBreakerOf(ctx context.Context, task int64) (b Breaker, open bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT `+breakerColumns+` FROM breaker WHERE app_id = (SELECT app_id FROM task WHERE id = $1) FOR UPDATE`, task)
+	b, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Breaker])
+	if isNoRows(err) {
+		return b, false, nil
+	}
+	return b, err == nil, wrap(err, "breaker of task %d", task)
+}
+
 // SetProbe writes who makes the next call (0: nobody yet), how many probes have failed, and when that is due or given up.
 func (s *Store) SetProbe(ctx context.Context, appID int32, task int64, probes int, wait time.Duration) error {
 	_, err := s.db(ctx).Exec(ctx, `
