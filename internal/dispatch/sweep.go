@@ -103,7 +103,7 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	canceled, err := d.st.CanceledTasks(ctx)
 	errs = append(errs, err)
 	for _, id := range canceled {
-		errs = append(errs, d.cancelChunks(ctx, id))
+		errs = append(errs, d.cancelChunks(ctx, id, cancelRound))
 	}
 	return errors.Join(errs...)
 }
