@@ -18,9 +18,18 @@ type hand func(ctx context.Context, b *bundle, job int64) error
 
 func hands() map[string]hand {
 	return map[string]hand{
-		"retry":  func(ctx context.Context, b *bundle, job int64) error { _, err := b.d.River().JobRetry(ctx, job); return err },
-		"cancel": func(ctx context.Context, b *bundle, job int64) error { _, err := b.d.River().JobCancel(ctx, job); return err },
-		"delete": func(ctx context.Context, b *bundle, job int64) error { _, err := b.d.River().JobDelete(ctx, job); return err },
+		"retry": func(ctx context.Context, b *bundle, job int64) error {
+			_, err := b.d.River().JobRetry(ctx, job)
+			return err
+		},
+		"cancel": func(ctx context.Context, b *bundle, job int64) error {
+			_, err := b.d.River().JobCancel(ctx, job)
+			return err
+		},
+		"delete": func(ctx context.Context, b *bundle, job int64) error {
+			_, err := b.d.River().JobDelete(ctx, job)
+			return err
+		},
 	}
 }
 
@@ -114,7 +123,9 @@ func TestJobPages_WhileTheJobsRun(t *testing.T) {
 			task := b.draft(users)
 			b.work(b.d)
 			b.send(task.ID)
-			b.eventually("running", func() bool { return b.sim.Stats().Messages > 10 && b.count(`SELECT count(*) FROM chunk WHERE sending > 0`) > 0 })
+			b.eventually("running", func() bool {
+				return b.sim.Stats().Messages > 10 && b.count(`SELECT count(*) FROM chunk WHERE sending > 0`) > 0
+			})
 			b.inHand(h, "send_chunk")
 			b.ended(task.ID, users)
 			require.Equal(t, int64(120), b.sim.Stats().Calls, "no call was made twice")
@@ -127,7 +138,9 @@ func TestJobPages_WhileTheJobsRun(t *testing.T) {
 			release := b.blockPlanning(task.ID)
 			b.work(b.d)
 			b.send(task.ID)
-			b.eventually("running", func() bool { return b.count(`SELECT count(*) FROM river.river_job WHERE kind = 'start_task' AND state = 'running'`) == 1 })
+			b.eventually("running", func() bool {
+				return b.count(`SELECT count(*) FROM river.river_job WHERE kind = 'start_task' AND state = 'running'`) == 1
+			})
 			b.inHand(h, "start_task")
 			release()
 			b.ended(task.ID, users)

@@ -19,10 +19,22 @@ func TestStop_NoCallStartsASecondAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	type stop func(ctx context.Context, d *dispatch.Dispatcher, task int64) error
 	kinds := map[string]stop{
-		"pause":  func(ctx context.Context, d *dispatch.Dispatcher, id int64) error { _, err := d.Pause(ctx, "test", id); return err },
-		"cancel": func(ctx context.Context, d *dispatch.Dispatcher, id int64) error { _, err := d.Cancel(ctx, "test", id); return err },
-		"app":    func(ctx context.Context, d *dispatch.Dispatcher, _ int64) error { _, err := d.PauseApp(ctx, "test", appKey); return err },
-		"all":    func(ctx context.Context, d *dispatch.Dispatcher, _ int64) error { _, err := d.PauseAllApps(ctx, "test"); return err },
+		"pause": func(ctx context.Context, d *dispatch.Dispatcher, id int64) error {
+			_, err := d.Pause(ctx, "test", id)
+			return err
+		},
+		"cancel": func(ctx context.Context, d *dispatch.Dispatcher, id int64) error {
+			_, err := d.Cancel(ctx, "test", id)
+			return err
+		},
+		"app": func(ctx context.Context, d *dispatch.Dispatcher, _ int64) error {
+			_, err := d.PauseApp(ctx, "test", appKey)
+			return err
+		},
+		"all": func(ctx context.Context, d *dispatch.Dispatcher, _ int64) error {
+			_, err := d.PauseAllApps(ctx, "test")
+			return err
+		},
 	}
 	for name, stop := range kinds {
 		for _, asked := range []string{"a daemon that sends", "a command"} {
