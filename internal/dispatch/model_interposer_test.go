@@ -26,6 +26,8 @@ const lateHeader = "X-Late"
 type interposer struct {
 	next http.Handler
 	url  string
+	// minted counts formIds over all checks: the platform remembers them.
+	minted int
 
 	mu     sync.Mutex
 	w      *world

@@ -52,7 +52,6 @@ type world struct {
 	// faulty are the errcodes that the platform was told to answer in this check.
 	faulty    map[int]bool
 	appPaused bool
-	serial    int
 }
 
 // modelTask is a task as the model sees it.

@@ -65,9 +65,9 @@ func (w *world) collect() {
 
 // give reports a formId that ends life from now, a second or two less, so that no two end at the same time.
 func (w *world) give(user, openid string, kind permitKind, life time.Duration) {
-	w.serial++
-	formID := fmt.Sprintf("model-%d-%d", w.first, w.serial)
-	at := time.Now().Add(life - 7*24*time.Hour).Add(-time.Duration(w.serial%50) * 100 * time.Millisecond)
+	w.platform.minted++
+	formID := fmt.Sprintf("model-%d", w.platform.minted)
+	at := time.Now().Add(life - 7*24*time.Hour).Add(-time.Duration(w.platform.minted%50) * 100 * time.Millisecond)
 	report := []dispatch.FormIDReport{{UserID: user, FormID: formID, Source: 4, SubmittedAt: &at}}
 	if life > 6*24*time.Hour {
 		report[0].SubmittedAt = nil
