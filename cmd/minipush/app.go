@@ -55,10 +55,12 @@ func (c *cli) appAdd() *cobra.Command {
 func (c *cli) appSet() *cobra.Command {
 	var spec dispatch.AppSpec
 	var secretFile string
+	var settings *appSettings
 	cmd := &cobra.Command{
-		Use: "set", Short: "Change an app: its appid, its secret, or where its platform is", Args: cobra.NoArgs,
-		Long:    "Changes what is given and keeps the rest.",
-		Example: `  minipush app set --key health_applet --secret-file new-secret.txt`,
+		Use: "set", Short: "Change an app: its appid, its secret, where its platform is, its limits and courtesies", Args: cobra.NoArgs,
+		Long: "Changes what is given and keeps the rest. Limits and quiet hours hold over all daemons within two seconds.",
+		Example: `  minipush app set --key health_applet --secret-file new-secret.txt
+  minipush app set --key health_applet --rate 1000 --ramp 50:10m --quiet 22:00-08:00 --daily-cap 3`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
 			if secretFile != "" {
 				secret, err := c.readSecret(secretFile)
@@ -67,16 +69,31 @@ func (c *cli) appSet() *cobra.Command {
 				}
 				spec.Secret = secret
 			}
-			app, err := s.dispatch.SetApp(ctx, spec)
+			app, err := setApp(ctx, s, spec, settings)
 			if err != nil {
 				return err
 			}
-			return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s set (appid %s, %s)\n", app.Key, app.AppID, app.BaseURL) })
+			return c.answer(app, func(w io.Writer) {
+				fmt.Fprintf(w, "app %s set (appid %s, %s)\nlimits: %s\n", app.Key, app.AppID, app.BaseURL, limits(app.AppSettings))
+			})
 		}),
 	}
 	c.appFlags(cmd, &spec, &secretFile)
+	settings = bindAppSettings(cmd)
 	mustHave(cmd, "key")
 	return cmd
+}
+
+// setApp changes what the platform is told and, where a flag says so, the limits; all of it or nothing.
+func setApp(ctx context.Context, s *session, spec dispatch.AppSpec, settings *appSettings) (app push.App, err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if app, err = s.dispatch.SetApp(ctx, spec); err != nil || !settings.given() {
+			return err
+		}
+		app, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
+		return err
+	})
+	return app, err
 }
 
 // readSecret takes the first line of a file; the newline that editors add is not part of a secret.
@@ -109,9 +126,9 @@ func (c *cli) appList() *cobra.Command {
 			return c.answer(map[string]any{"apps": apps}, func(w io.Writer) {
 				rows := make([][]string, len(apps))
 				for i, a := range apps {
-					rows[i] = []string{a.Key, a.AppID, a.BaseURL, yesNo(a.PausedAt == nil, "active", "paused"), s.clock.minute(a.CreatedAt)}
+					rows[i] = []string{a.Key, a.AppID, a.BaseURL, yesNo(a.PausedAt == nil, "active", "paused"), limits(a.AppSettings), s.clock.minute(a.CreatedAt)}
 				}
-				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "CREATED"}, rows)
+				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "LIMITS", "CREATED"}, rows)
 			})
 		}),
 	}

@@ -65,7 +65,7 @@ func TestExitCodes_WrongUseIsTwo_FailureIsOne(t *testing.T) {
 		{[]string{"tsak"}, 2, `did you mean "task"?`},
 		{[]string{"task", "list", "--bogus"}, 2, "unknown flag: --bogus"},
 		{[]string{"task", "create"}, 2, `required flag(s) "app", "template" not set`},
-		{[]string{"task", "show"}, 2, "accepts 1 arg(s), received 0"},
+		{[]string{"task", "show"}, 2, `0 arguments do not fit "minipush task show ID`},
 		{[]string{"task", "list", "--output", "xml"}, 2, "it must be table or json"},
 		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "[at in]"},
 		{[]string{"serve", "--role", "boss"}, 2, "it must be all, web or worker"},

@@ -67,9 +67,38 @@ func (c *cli) mark(cmd *cobra.Command) {
 			return runE(cmd, args)
 		}
 	}
+	if check := cmd.Args; check != nil && cmd.HasParent() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Sprintf("%d arguments do not fit %q; see: %s --help", len(args), cmd.UseLine(), cmd.CommandPath())}
+			}
+			return nil
+		}
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{readableFlagError(err) + "; see: " + cmd.CommandPath() + " --help"}
+	})
 	for _, sub := range cmd.Commands() {
 		c.mark(sub)
 	}
+}
+
+// readableFlagError says what kind of value a flag takes, in place of what the parser of that kind said.
+func readableFlagError(err error) string {
+	text := err.Error()
+	head, _, found := strings.Cut(text, `" flag: `)
+	if !found {
+		return text
+	}
+	switch {
+	case strings.Contains(text, "invalid duration"), strings.Contains(text, "missing unit"):
+		return head + `" flag: it takes a length of time such as 90s, 2m or 1h30m`
+	case strings.Contains(text, "ParseInt"), strings.Contains(text, "ParseUint"):
+		return head + `" flag: it takes a whole number`
+	case strings.Contains(text, "ParseBool"):
+		return head + `" flag: it takes true or false`
+	}
+	return text
 }
 
 // group makes a command that only holds others.

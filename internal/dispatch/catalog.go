@@ -53,6 +53,29 @@ func (d *Dispatcher) SetApp(ctx context.Context, spec AppSpec) (push.App, error)
 	return d.st.UpdateApp(ctx, app, sealed)
 }
 
+// SetAppSettings hands the settings of an app to change and writes them back. They hold over all daemons within two seconds.
+func (d *Dispatcher) SetAppSettings(ctx context.Context, actor, key string, change func(*push.AppSettings) error) (app push.App, err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		if app, err = d.st.LockApp(ctx, key); err != nil {
+			return err
+		}
+		settings := app.AppSettings
+		if err := change(&settings); err != nil {
+			return err
+		}
+		if err := settings.Validate(); err != nil {
+			return err
+		}
+		app, err = d.st.UpdateAppSettings(ctx, app.ID, settings)
+		return err
+	})
+	if err != nil {
+		return push.App{}, err
+	}
+	d.log.InfoContext(ctx, "app settings changed", slog.Any("app", key), slog.Any("actor", actor))
+	return app, nil
+}
+
 func checkBaseURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.User != nil {

@@ -114,6 +114,7 @@ type Dispatcher struct {
 	gate     *gate
 	node     *node
 	runs     *runs
+	callers  *callers
 	jobsPool *pgxpool.Pool
 	stop     context.CancelFunc
 	tending  sync.WaitGroup
@@ -126,7 +127,7 @@ func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), slots: newSlots(cfg.InFlight), runs: newRuns(), wake: make(chan struct{}, 1)}
+	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), slots: newSlots(cfg.InFlight), runs: newRuns(), callers: newCallers(), wake: make(chan struct{}, 1)}
 	d.clients = newClients(cfg, st, log)
 	d.gate = newGate(d)
 	client, err := newInserter(st.Pool(), log)

@@ -74,3 +74,6 @@ func (d *Dispatcher) TendAll(ctx context.Context) error {
 
 // StartDue is the cron entry that starts tasks scheduled for later.
 func (d *Dispatcher) StartDue(ctx context.Context) { d.startDueAndPlan(ctx) }
+
+// QuotaUntil is when a quota is tried again.
+var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // gatePoll is how often a daemon looks whether the tasks that it sends may still be sent: well under the second within which a
@@ -20,12 +23,21 @@ type gate struct {
 	tasks map[int64]int
 	// closed says since when a task's gate is shut.
 	closed map[int64]time.Time
+	// seen is what was last read of them; pacers hand out the slots of the limited ones.
+	seen   map[int64]store.TaskGate
+	pacers map[int64]*pacer
+	stops  map[int64]context.CancelFunc
+	pacing sync.WaitGroup
 	// contents are what those tasks say. A task that has chunks is frozen, so it is read once while it has runs here.
 	contents map[int64]*content
 }
 
 func newGate(d *Dispatcher) *gate {
-	return &gate{d: d, tasks: map[int64]int{}, closed: map[int64]time.Time{}, contents: map[int64]*content{}}
+	return &gate{
+		d: d, tasks: map[int64]int{}, closed: map[int64]time.Time{}, seen: map[int64]store.TaskGate{}, pacers: map[int64]*pacer{},
+		stops:    map[int64]context.CancelFunc{},
+		contents: map[int64]*content{},
+	}
 }
 
 // enter notes that a run of the task begins; leave that it has ended.
@@ -45,6 +57,12 @@ func (g *gate) leave(task int64) {
 		delete(g.tasks, task)
 		delete(g.closed, task)
 		delete(g.contents, task)
+		delete(g.seen, task)
+		if stop := g.stops[task]; stop != nil {
+			stop()
+		}
+		delete(g.pacers, task)
+		delete(g.stops, task)
 	}
 }
 
@@ -60,10 +78,37 @@ func (g *gate) content(ctx context.Context, task int64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen, err := g.d.st.TaskGates(ctx, []int64{task})
+	if err != nil {
+		return nil, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.contents[task] = c
+	if _, polled := g.seen[task]; !polled {
+		g.seen[task] = seen[task]
+	}
 	return c, nil
+}
+
+// pace returns the pacer of a task whose calls are limited now, or nil; probe says that its calls are to be made one by one.
+func (g *gate) pace(app int32, task int64) (p *pacer, probe bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := g.seen[task]
+	if !seen.Limited {
+		return nil, seen.Probe
+	}
+	if g.pacers[task] == nil {
+		weight := push.Weight(seen.Priority)
+		p := newPacer(g.d.log.With(slog.Any("task_id", task)), g.d.cfg.InFlight, func(ctx context.Context, want, unused int) (store.Slots, error) {
+			return g.d.st.TakeSlots(ctx, app, task, weight, want, unused)
+		})
+		ctx, stop := context.WithCancel(context.Background())
+		g.pacers[task], g.stops[task] = p, stop
+		g.pacing.Go(func() { p.run(ctx) })
+	}
+	return g.pacers[task], seen.Probe
 }
 
 // close shuts the task's gate at once, on this process.
@@ -109,17 +154,22 @@ func (g *gate) poll(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	open, err := g.d.st.TaskStates(ctx, ids)
+	seen, err := g.d.st.TaskGates(ctx, ids)
 	if err != nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, id := range ids {
+		if g.tasks[id] == 0 {
+			continue
+		}
+		open := seen[id].Open
+		g.seen[id] = seen[id]
 		// A gate that was shut after the states were asked for stays shut: what shut it may not be committed yet.
-		if since, closed := g.closed[id]; !open[id] && !closed {
+		if since, closed := g.closed[id]; !open && !closed {
 			g.closed[id] = asked
-		} else if open[id] && closed && since.Before(asked) {
+		} else if open && closed && since.Before(asked) {
 			delete(g.closed, id)
 		}
 	}

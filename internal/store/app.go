@@ -9,11 +9,19 @@ import (
 	"minipush/internal/push"
 )
 
-const appColumns = `id, key, appid, base_url, paused_at, paused_by, created_at, updated_at`
+const appColumns = `id, key, appid, base_url, rate_per_second, ramp_from, ramp_minutes, daily_budget, to_char(quiet_from, 'HH24:MI'),
+	to_char(quiet_to, 'HH24:MI'), daily_cap, paused_at, paused_by, created_at, updated_at`
+
+func appFields(a *push.App) []any {
+	return []any{
+		&a.ID, &a.Key, &a.AppID, &a.BaseURL, &a.RatePerSecond, &a.RampFrom, &a.RampMinutes, &a.DailyBudget, &a.QuietFrom,
+		&a.QuietTo, &a.DailyCap, &a.PausedAt, &a.PausedBy, &a.CreatedAt, &a.UpdatedAt,
+	}
+}
 
 func scanApp(row pgx.CollectableRow) (push.App, error) {
 	var a push.App
-	err := row.Scan(&a.ID, &a.Key, &a.AppID, &a.BaseURL, &a.PausedAt, &a.PausedBy, &a.CreatedAt, &a.UpdatedAt)
+	err := row.Scan(appFields(&a)...)
 	return a, err
 }
 
@@ -63,6 +71,24 @@ func (s *Store) UpdateApp(ctx context.Context, a push.App, sealed []byte) (push.
 	return app, wrap(err, "update app %q", a.Key)
 }
 
+// UpdateAppSettings writes the limits and courtesies of an app.
+func (s *Store) UpdateAppSettings(ctx context.Context, id int32, v push.AppSettings) (push.App, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE app SET rate_per_second = $2, ramp_from = $3, ramp_minutes = $4, daily_budget = $5, quiet_from = $6::text::time, quiet_to = $7::text::time,
+		       daily_cap = $8, updated_at = now()
+		 WHERE id = $1 RETURNING `+appColumns,
+		id, v.RatePerSecond, v.RampFrom, v.RampMinutes, v.DailyBudget, v.QuietFrom, v.QuietTo, v.DailyCap)
+	app, err := pgx.CollectExactlyOneRow(rows, scanApp)
+	return app, wrap(err, "update settings of app %d", id)
+}
+
+// LockApp finds an app by its key and locks its row until the transaction ends.
+func (s *Store) LockApp(ctx context.Context, key string) (push.App, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+appColumns+` FROM app WHERE key = $1 FOR NO KEY UPDATE`, key)
+	app, err := pgx.CollectExactlyOneRow(rows, scanApp)
+	return app, wrap(err, "app %q", key)
+}
+
 // SetAppPaused turns the kill switch of an app on (by names who) or, with by empty, off.
 func (s *Store) SetAppPaused(ctx context.Context, key, by string) (push.App, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
@@ -96,8 +122,7 @@ type AppSecret struct {
 // AppSecret reads an app with its sealed secret.
 func (s *Store) AppSecret(ctx context.Context, id int32) (AppSecret, error) {
 	var a AppSecret
-	err := s.db(ctx).QueryRow(ctx, `SELECT `+appColumns+`, secret_sealed FROM app WHERE id = $1`, id).Scan(
-		&a.App.ID, &a.App.Key, &a.App.AppID, &a.App.BaseURL, &a.App.PausedAt, &a.App.PausedBy, &a.App.CreatedAt, &a.App.UpdatedAt, &a.Sealed)
+	err := s.db(ctx).QueryRow(ctx, `SELECT `+appColumns+`, secret_sealed FROM app WHERE id = $1`, id).Scan(append(appFields(&a.App), &a.Sealed)...)
 	return a, wrap(err, "secret of app %d", id)
 }
 

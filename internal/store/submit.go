@@ -163,17 +163,6 @@ func (s *Store) SettleTask(ctx context.Context, id int64) (bool, error) {
 	return tag.RowsAffected() == 1, wrap(err, "settle task %d", id)
 }
 
-// TaskStates reads the state of several tasks and whether their app is paused, for the gate of a daemon.
-func (s *Store) TaskStates(ctx context.Context, ids []int64) (map[int64]bool, error) {
-	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT t.id, t.state = 'sending' AND a.paused_at IS NULL FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = ANY ($1)`, ids)
-	open := make(map[int64]bool, len(ids))
-	var id int64
-	var may bool
-	_, err := pgx.ForEachRow(rows, []any{&id, &may}, func() error { open[id] = may; return nil })
-	return open, wrap(err, "states of tasks")
-}
-
 // StartJob finds the start job of a task in the job table; 0 if there is none.
 func (s *Store) StartJob(ctx context.Context, taskID int64) (int64, error) {
 	var id int64

@@ -29,15 +29,50 @@ CREATE TABLE app (
     paused_by text,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    rate_per_second integer NOT NULL DEFAULT 0,
+    ramp_from integer NOT NULL DEFAULT 0,
+    ramp_minutes integer NOT NULL DEFAULT 0,
+    daily_budget integer NOT NULL DEFAULT 0,
+    quiet_from time without time zone,
+    quiet_to time without time zone,
+    daily_cap integer NOT NULL DEFAULT 0,
+    quota_until timestamp with time zone,
+    quota_probe_task bigint,
+    quota_limit bigint,
+    quota_used bigint,
+    quota_asked_at timestamp with time zone,
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
     CONSTRAINT app_appid_given CHECK (appid <> ''::text),
     CONSTRAINT app_key_form CHECK (key ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text),
-    CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL))
+    CONSTRAINT app_limits_not_negative CHECK (LEAST(rate_per_second, ramp_from, ramp_minutes, daily_budget, daily_cap) >= 0),
+    CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL)),
+    CONSTRAINT app_quiet_both_or_neither CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
+    CONSTRAINT app_quiet_not_empty CHECK (quiet_from <> quiet_to),
+    CONSTRAINT app_quota_probe_while_out CHECK (quota_probe_task IS NULL OR quota_until IS NOT NULL),
+    CONSTRAINT app_ramp_both_or_neither CHECK ((ramp_from = 0) = (ramp_minutes = 0))
 );
 COMMENT ON TABLE app IS 'One mini-program: its appid, its sealed secret and where its platform is reached.';
 COMMENT ON COLUMN app.paused_at IS 'The kill switch: while it is set, no call is made for this app.';
+COMMENT ON COLUMN app.rate_per_second IS 'Calls a second over all daemons; 0 is no limit.';
+COMMENT ON COLUMN app.ramp_from IS 'Each task starts at this many calls a second and reaches the rate in ramp_minutes; 0 is no ramp.';
+COMMENT ON COLUMN app.daily_budget IS 'Calls a day (the platform''s, from 00:00 Asia/Shanghai) over all tasks; 0 is no budget.';
+COMMENT ON COLUMN app.quiet_from IS 'Quiet hours, from and to, in the configured time zone; they may span midnight. Only urgent tasks send in them.';
+COMMENT ON COLUMN app.daily_cap IS 'Messages a user may get a day over all tasks; 0 is no cap.';
+COMMENT ON COLUMN app.quota_until IS 'The platform''s quota, or the daily budget, is used up: the tasks of the app are paused, and one of them tries again at this time.';
+COMMENT ON COLUMN app.quota_probe_task IS 'The task that tries whether the quota is there again, with one call.';
+COMMENT ON COLUMN app.quota_limit IS 'The platform''s daily limit of sends as it last said, 0 for none; quota_used is what was used then.';
+
+CREATE TABLE app_day (
+    app_id integer NOT NULL,
+    day date NOT NULL,
+    calls bigint NOT NULL DEFAULT 0,
+    CONSTRAINT app_day_pkey PRIMARY KEY (app_id, day),
+    CONSTRAINT app_day_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT app_day_not_negative CHECK (calls >= 0)
+) WITH (fillfactor=50);
+COMMENT ON TABLE app_day IS 'Calls that were granted to an app with a daily budget, per day of the platform (Asia/Shanghai). They are granted in blocks; what a block does not use is given back.';
 
 CREATE TABLE app_token (
     app_id integer NOT NULL,
@@ -194,6 +229,23 @@ CREATE TABLE idempotency_key (
 );
 CREATE INDEX idempotency_key_created_at_idx ON public.idempotency_key USING btree (created_at);
 COMMENT ON TABLE idempotency_key IS 'The answer to a POST that carried an Idempotency-Key, written in the transaction of what it did.';
+
+CREATE UNLOGGED TABLE limiter (
+    app_id integer NOT NULL,
+    task_id bigint NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    slow_rate double precision,
+    slow_base double precision,
+    slow_at timestamp with time zone,
+    virtual double precision NOT NULL DEFAULT 0,
+    asked_at timestamp with time zone,
+    CONSTRAINT limiter_pkey PRIMARY KEY (app_id, task_id),
+    CONSTRAINT limiter_slow_positive CHECK (slow_rate > 0::double precision AND slow_base > 0::double precision),
+    CONSTRAINT limiter_slow_whole CHECK (num_nulls(slow_rate, slow_base, slow_at) = ANY (ARRAY[0, 3]))
+) WITH (fillfactor=10);
+COMMENT ON TABLE limiter IS 'When the next call may start, per app (task_id 0) and per task with a limit of its own: the rate of both holds over all daemons together (invariant 9).';
+COMMENT ON COLUMN limiter.slow_rate IS 'The platform asked to slow down (45011): the rate fell to slow_rate at slow_at, and grows by a tenth of slow_base every 10 s until it is slow_base again.';
+COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that asked a moment ago, the one that is behind is served (weighted fair queueing).';
 
 CREATE TABLE node (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -420,6 +472,118 @@ BEGIN
         RAISE EXCEPTION '% rows were to be written, % were there', want, got USING ERRCODE = 'MP001';
     END IF;
     RETURN true;
+END
+$function$
+
+CREATE OR REPLACE FUNCTION public.ramped_rate(task_rate integer, app_rate integer, ramp_from integer, ramp_minutes integer, run_for interval)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN ramp_minutes = 0 OR run_for IS NULL OR run_for >= make_interval(mins => ramp_minutes) THEN task_rate::double precision
+                WHEN task_rate > 0 THEN least(task_rate, ramp.v) ELSE ramp.v END
+      FROM (SELECT ramp_from + (app_rate - ramp_from) * extract(epoch FROM run_for)::double precision / (60.0 * ramp_minutes)) ramp(v)
+$function$
+
+CREATE OR REPLACE FUNCTION public.slowed_rate(rate double precision, slow_rate double precision, slow_base double precision, slow_for interval)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN slow_rate IS NULL OR slow_now.v >= slow_base THEN rate
+                WHEN rate > 0 THEN least(rate, slow_now.v) ELSE slow_now.v END
+      FROM (SELECT slow_rate + slow_base * 0.1 * floor(extract(epoch FROM slow_for) / 10)) slow_now(v)
+$function$
+
+CREATE OR REPLACE FUNCTION public.take_slots(the_app integer, the_task bigint, weight integer, want integer, unused integer, OUT first timestamp with time zone, OUT n integer, OUT gap double precision, OUT wait double precision, OUT used_up boolean, OUT now timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    block   CONSTANT double precision := 0.05;
+    share   CONSTANT double precision := 0.985;
+    lead    CONSTANT interval := interval '200 ms';
+    a       app%ROWTYPE;
+    whole   limiter%ROWTYPE;
+    own     limiter%ROWTYPE;
+    due     timestamptz;
+    rate    double precision;
+    own_rate double precision;
+    behind  double precision;
+    granted bigint;
+BEGIN
+    n := 0; gap := 0; wait := 0; used_up := false;
+    SELECT * INTO a FROM app WHERE id = the_app;
+    -- The app's row first, then the task's: everyone locks in this order.
+    SELECT * INTO whole FROM limiter l WHERE l.app_id = the_app AND l.task_id = 0 FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, 0, clock_timestamp() + interval '1 s') ON CONFLICT DO NOTHING;
+        now := clock_timestamp(); wait := 0.1;
+        RETURN;
+    END IF;
+    now := clock_timestamp();
+    SELECT * INTO own FROM limiter l WHERE l.app_id = the_app AND l.task_id = the_task FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, the_task, now) RETURNING * INTO own;
+    END IF;
+    rate := slowed_rate(a.rate_per_second, whole.slow_rate, whole.slow_base, now - whole.slow_at);
+    SELECT ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, now - t.started_at) INTO own_rate FROM task t WHERE t.id = the_task;
+
+    n := want;
+    first := now + interval '50 ms';
+    IF rate > 0 THEN
+        SELECT min(l.virtual) INTO behind FROM limiter l
+         WHERE l.app_id = the_app AND l.task_id NOT IN (0, the_task) AND l.asked_at > now - interval '100 ms';
+        IF own.asked_at IS NULL OR own.asked_at < now - interval '1 s' THEN
+            own.virtual := greatest(own.virtual, coalesce(behind, 0));
+        END IF;
+        due := least(whole.next_at, now + interval '1 s');
+        first := greatest(due, first);
+        gap := 1 / (rate * share);
+        n := least(n, greatest(1, floor(rate * block)::integer));
+        IF due >= now + lead THEN
+            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+        ELSIF own.virtual > behind + rate * block / 16 THEN
+            n := 0; wait := 0.005;
+        END IF;
+    END IF;
+    IF n > 0 AND own_rate > 0 THEN
+        due := least(own.next_at, now + interval '1 s');
+        IF rate > 0 THEN
+            IF due > now THEN
+                n := 0; wait := extract(epoch FROM due - now);
+            END IF;
+            n := least(n, greatest(1, floor(own_rate * 0.01)::integer));
+            due := greatest(due, now - interval '20 ms');
+        ELSE
+            IF due >= now + lead THEN
+                n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+            END IF;
+            n := least(n, greatest(1, floor(own_rate * block)::integer));
+            gap := 1 / (own_rate * share);
+            due := greatest(due, first);
+            first := due;
+        END IF;
+    END IF;
+    IF a.daily_budget > 0 AND (n > 0 OR unused > 0) THEN
+        INSERT INTO app_day AS d (app_id, day) VALUES (the_app, (now AT TIME ZONE 'Asia/Shanghai')::date) ON CONFLICT DO NOTHING;
+        SELECT greatest(0, d.calls - unused) INTO granted FROM app_day d
+         WHERE d.app_id = the_app AND d.day = (now AT TIME ZONE 'Asia/Shanghai')::date FOR UPDATE;
+        used_up := n > 0 AND granted >= a.daily_budget;
+        -- The nearer the end, the fewer at a time: what somebody holds unused is nobody else's.
+        n := least(n, greatest(least(1, a.daily_budget - granted), (a.daily_budget - granted) / 4, 0));
+        UPDATE app_day d SET calls = granted + n WHERE d.app_id = the_app AND d.day = (now AT TIME ZONE 'Asia/Shanghai')::date;
+    END IF;
+
+    IF n > 0 AND rate > 0 THEN
+        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap) WHERE l.app_id = the_app AND l.task_id = 0;
+        own.virtual := own.virtual + n::double precision / weight;
+    END IF;
+    IF n > 0 AND own_rate > 0 THEN
+        own.next_at := due + make_interval(secs => n / (own_rate * share));
+    END IF;
+    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = now WHERE l.app_id = the_app AND l.task_id = the_task;
+    now := clock_timestamp();
 END
 $function$
 

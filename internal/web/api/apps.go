@@ -28,6 +28,12 @@ func (a *API) listApps(ctx context.Context, c *call, _ *none) (*appList, error) 
 	return &appList{Apps: apps, NextCursor: next}, nil
 }
 
+// changeApp writes the settings that the body has over those of the app; null takes quiet hours away.
+func (a *API) changeApp(ctx context.Context, c *call, _ *push.AppSettings) (*push.App, error) {
+	app, err := a.d.SetAppSettings(ctx, c.principal.Name, c.app.Key, func(s *push.AppSettings) error { return decode(c.body, s) })
+	return &app, err
+}
+
 func (a *API) pauseApp(ctx context.Context, c *call, _ *none) (*push.App, error) {
 	app, err := a.d.PauseApp(ctx, c.principal.Name, c.app.Key)
 	return &app, err

@@ -23,6 +23,7 @@ func (a *API) Routes() []Route {
 	add(get, "/api/v1/openapi.yaml", auth.NoRole, serveOpenAPI)
 
 	add(get, "/api/v1/apps", auth.Viewer, handle(a, http.StatusOK, a.listApps), "limit", "cursor")
+	add(patch, app, auth.Admin, handle(a, http.StatusOK, a.changeApp))
 	add(post, app+"/pause", auth.Operator, handle(a, http.StatusOK, a.pauseApp))
 	add(post, app+"/resume", auth.Operator, handle(a, http.StatusOK, a.resumeApp))
 

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"minipush/internal/push"
+)
+
+// appSettings are the flags of app set that change limits and courtesies; one that was not given changes nothing.
+type appSettings struct {
+	cmd                   *cobra.Command
+	rate, budget, userCap int
+	ramp, quiet           string
+}
+
+func bindAppSettings(cmd *cobra.Command) *appSettings {
+	f := &appSettings{cmd: cmd}
+	cmd.Flags().IntVar(&f.rate, "rate", 0, "calls a second over all daemons; 0 is no limit")
+	cmd.Flags().StringVar(&f.ramp, "ramp", "", "`FROM:TIME`, for example 50:10m: each task starts at 50 calls a second and reaches the rate in 10 minutes; off is no ramp")
+	cmd.Flags().IntVar(&f.budget, "budget", 0, "calls a day, which begins at 00:00 Asia/Shanghai; 0 is no budget")
+	cmd.Flags().StringVar(&f.quiet, "quiet", "", "quiet hours `FROM-TO`, for example 22:00-08:00: only urgent tasks send in them; off is none")
+	cmd.Flags().IntVar(&f.userCap, "daily-cap", 0, "messages a user gets a day, over all tasks; 0 is no cap")
+	return f
+}
+
+func (f *appSettings) given() bool {
+	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap"} {
+		if f.cmd.Flags().Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// apply writes what was given over s.
+func (f *appSettings) apply(s *push.AppSettings) error {
+	changed := f.cmd.Flags().Changed
+	if changed("rate") {
+		s.RatePerSecond = f.rate
+	}
+	if changed("budget") {
+		s.DailyBudget = f.budget
+	}
+	if changed("daily-cap") {
+		s.DailyCap = f.userCap
+	}
+	if changed("ramp") {
+		if err := readRamp(f.ramp, s); err != nil {
+			return err
+		}
+	}
+	if changed("quiet") {
+		return readQuiet(f.quiet, s)
+	}
+	return nil
+}
+
+const off = "off"
+
+func readRamp(text string, s *push.AppSettings) error {
+	if text == off {
+		s.RampFrom, s.RampMinutes = 0, 0
+		return nil
+	}
+	from, long, ok := strings.Cut(text, ":")
+	rate, err := strconv.Atoi(from)
+	d, err2 := time.ParseDuration(long)
+	if !ok || err != nil || err2 != nil || rate < 1 || d < time.Minute || d%time.Minute != 0 {
+		return &push.InvalidError{Field: "ramp", Rule: "bad_ramp", Message: `must be calls a second and whole minutes, such as "50:10m", or "off"`}
+	}
+	s.RampFrom, s.RampMinutes = rate, int(d/time.Minute)
+	return nil
+}
+
+func readQuiet(text string, s *push.AppSettings) error {
+	if text == off {
+		s.QuietFrom, s.QuietTo = nil, nil
+		return nil
+	}
+	from, to, ok := strings.Cut(text, "-")
+	if !ok {
+		return &push.InvalidError{Field: "quiet", Rule: "bad_time", Message: `must be two times of day, such as "22:00-08:00", or "off"`}
+	}
+	s.QuietFrom, s.QuietTo = &from, &to
+	return nil
+}
+
+// limits says in a few words what an app's settings bound.
+func limits(s push.AppSettings) string {
+	var parts []string
+	if s.RatePerSecond > 0 {
+		parts = append(parts, fmt.Sprintf("%d/s", s.RatePerSecond))
+	}
+	if s.RampFrom > 0 {
+		parts = append(parts, fmt.Sprintf("from %d in %dm", s.RampFrom, s.RampMinutes))
+	}
+	if s.DailyBudget > 0 {
+		parts = append(parts, fmt.Sprintf("%d/day", s.DailyBudget))
+	}
+	if s.DailyCap > 0 {
+		parts = append(parts, fmt.Sprintf("%d/user/day", s.DailyCap))
+	}
+	if s.QuietFrom != nil {
+		parts = append(parts, "quiet "+*s.QuietFrom+"-"+*s.QuietTo)
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,90 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MaxAppKey is the length of the key of an app, in characters.
+const MaxAppKey = 63
+
+// App is one mini-program. Its secret is not part of it.
+type App struct {
+	ID      int32  `json:"-"`
+	Key     string `json:"app"`
+	AppID   string `json:"appid"`
+	BaseURL string `json:"base_url"`
+	AppSettings
+	PausedAt  *time.Time `json:"paused_at"`
+	PausedBy  *string    `json:"paused_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+}
+
+// AppSettings are the limits and courtesies of an app. All of them hold over all daemons and tasks together, and a change holds at once.
+type AppSettings struct {
+	// RatePerSecond is how many calls are made a second, 0 (no limit) to MaxRate.
+	RatePerSecond int `json:"rate_per_second"`
+	// RampFrom and RampMinutes let each task start at RampFrom calls a second and reach the rate evenly in RampMinutes. Both are 0
+	// (no ramp) or neither is.
+	RampFrom    int `json:"ramp_from"`
+	RampMinutes int `json:"ramp_minutes"`
+	// DailyBudget is how many calls are made a day of the platform, which begins at 00:00 Asia/Shanghai; 0 is no budget.
+	DailyBudget int `json:"daily_budget"`
+	// QuietFrom and QuietTo are a time of day each, "22:00", in the configured zone: between them only urgent tasks send. They may
+	// span midnight. Nil is no quiet hours.
+	QuietFrom *string `json:"quiet_from"`
+	QuietTo   *string `json:"quiet_to"`
+	// DailyCap is how many messages a user gets a day, over all tasks; 0 is no cap.
+	DailyCap int `json:"daily_cap"`
+}
+
+// The limits of an app's settings.
+const (
+	MaxRate        = 100_000
+	MaxRampMinutes = 24 * 60
+	MaxDailyBudget = 1_000_000_000
+	MaxDailyCap    = 1000
+)
+
+// Validate checks every field and returns all that is wrong, joined.
+func (s *AppSettings) Validate() error {
+	errs := []error{
+		within("rate_per_second", s.RatePerSecond, MaxRate), within("ramp_from", s.RampFrom, MaxRate), within("ramp_minutes", s.RampMinutes, MaxRampMinutes),
+		within("daily_budget", s.DailyBudget, MaxDailyBudget), within("daily_cap", s.DailyCap, MaxDailyCap),
+		checkTimeOfDay("quiet_from", s.QuietFrom), checkTimeOfDay("quiet_to", s.QuietTo),
+	}
+	switch {
+	case (s.RampFrom == 0) != (s.RampMinutes == 0):
+		errs = append(errs, &InvalidError{Field: "ramp_minutes", Rule: "incomplete", Message: "goes with ramp_from: give both, or 0 for both"})
+	case s.RampFrom > 0 && s.RatePerSecond == 0:
+		errs = append(errs, &InvalidError{Field: "ramp_from", Rule: "no_rate", Message: "needs a rate_per_second to reach"})
+	case s.RampFrom > 0 && s.RampFrom >= s.RatePerSecond:
+		errs = append(errs, &InvalidError{Field: "ramp_from", Rule: "too_large", Message: "must be below rate_per_second"})
+	}
+	switch {
+	case (s.QuietFrom == nil) != (s.QuietTo == nil):
+		errs = append(errs, &InvalidError{Field: "quiet_to", Rule: "incomplete", Message: "goes with quiet_from: give both or neither"})
+	case s.QuietFrom != nil && *s.QuietFrom == *s.QuietTo:
+		errs = append(errs, &InvalidError{Field: "quiet_to", Rule: "empty", Message: "must differ from quiet_from; the kill switch stops an app for the whole day"})
+	}
+	return errors.Join(errs...)
+}
+
+func within(field string, value, most int) error {
+	if value >= 0 && value <= most {
+		return nil
+	}
+	return &InvalidError{Field: field, Rule: "out_of_range", Message: fmt.Sprintf("must be from 0 to %d", most)}
+}
+
+func checkTimeOfDay(field string, text *string) error {
+	if text == nil {
+		return nil
+	}
+	if t, err := time.Parse("15:04", *text); err != nil || t.Format("15:04") != *text {
+		return &InvalidError{Field: field, Rule: "bad_time", Message: `must be a time of day such as "22:00"`}
+	}
+	return nil
+}
