@@ -15,28 +15,28 @@ const drainRounds = 40
 
 // drain mends everything, lets the daemons work until nothing is open, and asks that everyone who could be reached was, once.
 func (w *world) drain() {
-	require.NoError(w.t, w.sim.SetFaults(sim.Faults{}))
+	require.NoError(w.r, w.sim.SetFaults(sim.Faults{}))
 	w.exec(`UPDATE node SET beat_at = now() - interval '1 hour' WHERE name = 'dead'`)
 	_, err := w.daemons[0].ResumeApp(w.ctx, appKey)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	for round := 0; !w.settled(); round++ {
-		require.Less(w.t, round, drainRounds, "still open: %v", w.texts(`
+		require.Less(w.r, round, drainRounds, "still open: %v", w.texts(`
 			SELECT format('%s %s %s; chunk %s %s, generation %s', t.topic, t.state, t.causes, c.no, c.state, c.generation)
 			  FROM task t LEFT JOIN chunk c ON c.task_id = t.id AND c.state <> 'done' WHERE t.state NOT IN ('draft', 'missed')`))
 		w.shift(2*time.Minute, false)
 		w.exec(`UPDATE task SET start_at = now() WHERE state = 'scheduled'`)
 		d := w.daemons[round%len(w.daemons)]
-		require.NoError(w.t, d.Beat(w.ctx))
+		require.NoError(w.r, d.Beat(w.ctx))
 		for _, task := range w.tasks {
 			if task.state == push.TaskPaused {
 				_, err := d.Resume(w.ctx, "model", task.id)
-				require.NoError(w.t, err)
+				require.NoError(w.r, err)
 			}
 		}
 		d.StartDue(w.ctx)
-		require.NoError(w.t, d.TendAll(w.ctx))
+		require.NoError(w.r, d.TendAll(w.ctx))
 		for _, j := range w.jobs(dueJobs) {
-			require.NoError(w.t, d.Beat(w.ctx))
+			require.NoError(w.r, d.Beat(w.ctx))
 			w.run(d, j)
 		}
 		w.check()
@@ -63,12 +63,12 @@ func (w *world) allReached() {
 		open := w.texts(`
 			SELECT format('%s is in state %s', r.user_id, r.state) FROM task t JOIN recipient r ON r.audience_id = t.audience_id
 			 WHERE t.id = $1 AND t.state IN ('done', 'canceled') AND r.state IN (0, 1, 6)`, task.id)
-		require.Empty(w.t, open, "task %s has lost somebody", task.topic)
+		require.Empty(w.r, open, "task %s has lost somebody", task.topic)
 		if task.kind == push.AudienceList && task.state == push.TaskDone {
-			require.Equal(w.t, len(task.users), w.count(`SELECT count(*) FROM task t JOIN recipient r ON r.audience_id = t.audience_id WHERE t.id = $1`, task.id))
+			require.Equal(w.r, len(task.users), w.count(`SELECT count(*) FROM task t JOIN recipient r ON r.audience_id = t.audience_id WHERE t.id = $1`, task.id))
 		}
 	}
-	require.Empty(w.t, w.texts(`
+	require.Empty(w.r, w.texts(`
 		SELECT f.form_id FROM form_id f WHERE f.state = 1 AND NOT EXISTS (SELECT FROM recipient r WHERE r.permit_id = f.id AND r.state = 5)`),
 		"reserved for somebody who needs it no more")
 }

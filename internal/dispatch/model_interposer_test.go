@@ -165,9 +165,9 @@ func (w *world) late(openID, formID string, topic string) {
 // post calls the platform as a process would that the model does not watch. A broken connection is an answer like any other.
 func (w *world) post(path string, body any) map[string]any {
 	text, err := json.Marshal(body)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, w.platform.url+path, bytes.NewReader(text))
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	req.Header.Set(lateHeader, "1")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

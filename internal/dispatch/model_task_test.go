@@ -23,14 +23,14 @@ func (w *world) asked(expected push.RefusalCode, fn func() error) {
 	before := w.fingerprint()
 	err := fn()
 	if expected == "" {
-		require.NoError(w.t, err)
+		require.NoError(w.r, err)
 		w.watched()
 		return
 	}
 	var r *push.Refusal
-	require.ErrorAs(w.t, err, &r)
-	require.Equal(w.t, expected, r.Code)
-	require.Equal(w.t, before, w.fingerprint(), "a refused request changes nothing")
+	require.ErrorAs(w.r, err, &r)
+	require.Equal(w.r, expected, r.Code)
+	require.Equal(w.r, before, w.fingerprint(), "a refused request changes nothing")
 }
 
 // fingerprint is one text for everything in the tables, the job table included.
@@ -54,7 +54,7 @@ func (w *world) createTask() {
 	s.Topic, s.Audience = task.topic, task.kind
 	s.Misfire = rapid.SampledFrom([]string{"late", "skip"}).Draw(w.t, "misfire")
 	made, err := w.daemon().CreateTask(w.ctx, "model", s)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	task.id = made.ID
 	w.tasks, w.byID[task.id] = append(w.tasks, task), task
 	if task.kind == push.AudienceList && rapid.IntRange(0, 3).Draw(w.t, "without a list") > 0 {
@@ -91,8 +91,8 @@ func (w *world) uploadTo(task *modelTask) {
 		a, err := d.UploadAudience(w.ctx, "model", task.id, upload("user_id\n"+strings.Join(list, "\n")+"\n"))
 		if err == nil {
 			task.users = unique
-			require.Equal(w.t, len(unique), a.Accepted, "a user stands in a task once (invariant 7)")
-			require.Equal(w.t, len(list)-len(unique), a.Duplicate)
+			require.Equal(w.r, len(unique), a.Accepted, "a user stands in a task once (invariant 7)")
+			require.Equal(w.r, len(list)-len(unique), a.Duplicate)
 		}
 		return err
 	})
@@ -131,7 +131,7 @@ func (w *world) anyReachable(task *modelTask, at *time.Time) bool {
 		SELECT u.user_id FROM app_user u JOIN form_id f ON f.user_id = u.user_id
 		 WHERE u.openid IS NOT NULL AND f.state = 0 AND f.expires_at > $1`, when.Add(modelMargin))
 	held, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	if task.kind == push.AudienceAll {
 		return len(held) > 0
 	}
@@ -164,15 +164,15 @@ func (w *world) sendAtOnce() {
 		case err == nil:
 			passed++
 		case expected == "":
-			require.ErrorAs(w.t, err, &r)
-			require.Equal(w.t, push.RefusedAlreadySent, r.Code)
+			require.ErrorAs(w.r, err, &r)
+			require.Equal(w.r, push.RefusedAlreadySent, r.Code)
 		default:
-			require.ErrorAs(w.t, err, &r)
-			require.Equal(w.t, expected, r.Code)
+			require.ErrorAs(w.r, err, &r)
+			require.Equal(w.r, expected, r.Code)
 		}
 	}
-	require.Equal(w.t, expected == "", passed == 1, "%d sends of the same task passed", passed)
-	require.LessOrEqual(w.t, passed, 1)
+	require.Equal(w.r, expected == "", passed == 1, "%d sends of the same task passed", passed)
+	require.LessOrEqual(w.r, passed, 1)
 }
 
 // schedule schedules a task, or moves it.
@@ -206,7 +206,7 @@ func (w *world) pause() {
 	w.asked(only(task, push.TaskSending, push.TaskPaused), func() error {
 		t, err := d.Pause(w.ctx, "model", task.id)
 		if err == nil {
-			require.Contains(w.t, t.Causes, push.CauseOperator)
+			require.Contains(w.r, t.Causes, push.CauseOperator)
 		}
 		return err
 	})
@@ -217,8 +217,8 @@ func (w *world) resume() {
 	w.asked(only(task, push.TaskPaused), func() error {
 		t, err := d.Resume(w.ctx, "model", task.id)
 		if err == nil {
-			require.NotContains(w.t, t.Causes, push.CauseOperator)
-			require.Equal(w.t, len(t.Causes) > 0, t.State == push.TaskPaused, "a pause ends when its set is empty")
+			require.NotContains(w.r, t.Causes, push.CauseOperator)
+			require.Equal(w.r, len(t.Causes) > 0, t.State == push.TaskPaused, "a pause ends when its set is empty")
 		}
 		return err
 	})
@@ -234,14 +234,14 @@ func (w *world) cancel() {
 
 func (w *world) pauseApp() {
 	_, err := w.daemon().PauseApp(w.ctx, "model", appKey)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	w.appPaused = true
-	require.Zero(w.t, w.count(`SELECT count(*) FROM task WHERE state = 'sending'`), "the kill switch pauses what is under way")
+	require.Zero(w.r, w.count(`SELECT count(*) FROM task WHERE state = 'sending'`), "the kill switch pauses what is under way")
 }
 
 func (w *world) resumeApp() {
 	_, err := w.daemon().ResumeApp(w.ctx, appKey)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	w.appPaused = false
 }
 

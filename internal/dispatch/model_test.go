@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +33,7 @@ const (
 // task stands, what each formId was when it was collected, and which runs are dead. All else is read and held against the rules.
 type world struct {
 	t        *rapid.T
+	r        *reporter
 	ctx      context.Context
 	st       *store.Store
 	sim      *sim.Sim
@@ -100,16 +103,16 @@ func limitChecks() {
 }
 
 func newWorld(t *rapid.T, b *bundle, p *interposer) *world {
-	w := &world{t: t, ctx: context.Background(), st: b.st, sim: b.sim, platform: p, first: b.sim.Stats().Messages, byID: map[int64]*modelTask{},
+	w := &world{t: t, r: &reporter{T: t, real: b.t}, ctx: context.Background(), st: b.st, sim: b.sim, platform: p, first: b.sim.Stats().Messages, byID: map[int64]*modelTask{},
 		permits: map[string]*modelPermit{}, lost: map[store.ChunkKey]bool{}, moved: map[string]bool{}, faulty: map[int]bool{}}
 	w.exec(truncateSQL(w))
 	w.exec(`UPDATE app SET paused_at = NULL, paused_by = NULL`)
 	w.platform.reset(w)
-	require.NoError(t, w.sim.SetFaults(sim.Faults{}))
+	require.NoError(w.r, w.sim.SetFaults(sim.Faults{}))
 	for range 2 {
-		d, err := dispatch.New(b.conf, b.st, slog.New(slog.NewTextHandler(worldLog{w}, nil)))
-		require.NoError(t, err)
-		require.NoError(t, d.Join(w.ctx))
+		d, err := dispatch.New(b.conf, b.st, slog.New(slog.NewTextHandler(w.r, nil)))
+		require.NoError(w.r, err)
+		require.NoError(w.r, d.Join(w.ctx))
 		w.daemons = append(w.daemons, d)
 	}
 	for i := range modelUsers {
@@ -121,7 +124,7 @@ func newWorld(t *rapid.T, b *bundle, p *interposer) *world {
 		reports = append(reports, dispatch.UserReport{UserID: u, OpenID: openID(u)})
 	}
 	_, err := w.daemons[0].ReportUsers(w.ctx, appKey, reports)
-	require.NoError(t, err)
+	require.NoError(w.r, err)
 	for _, u := range w.users[:modelUsers-2] {
 		w.give(u, openID(u), goodPermit, 24*time.Hour)
 		w.give(u, openID(u), goodPermit, 48*time.Hour)
@@ -149,7 +152,10 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){}
 	add := func(name string, weight int, fn func()) {
 		for i := range weight {
-			actions[name+strings.Repeat("'", i)] = func(*rapid.T) { fn() } // it is the one of newWorld
+			actions[name+strings.Repeat("'", i)] = func(*rapid.T) { // it is the one of newWorld
+				w.r.note("-- " + name)
+				fn()
+			}
 		}
 	}
 	add("report a user", 1, w.reportUser)
@@ -223,10 +229,37 @@ func (w *world) count(sql string, args ...any) int {
 	return n
 }
 
-// worldLog shows what the daemons said beside the commands of the check that failed.
-type worldLog struct{ w *world }
+// reporter shows the first failure as it happened, with the commands that led to it and what the daemons said. rapid itself shows the
+// last run of the shortest sequence that it found, which may end well if the failure hangs on the order of two goroutines.
+type reporter struct {
+	*rapid.T
+	real *testing.T
 
-func (l worldLog) Write(p []byte) (int, error) {
-	l.w.t.Log(strings.TrimSpace(string(p)))
+	mu    sync.Mutex
+	notes []string
+}
+
+func (r *reporter) note(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, line)
+}
+
+// shownOnce is set once a failure was shown.
+var shownOnce atomic.Bool //nolint:gochecknoglobals // of the test process
+
+// Errorf implements require.TestingT.
+func (r *reporter) Errorf(format string, args ...any) {
+	if !shownOnce.Swap(true) {
+		r.mu.Lock()
+		r.real.Logf("as it happened first:\n%s\n%s", strings.Join(r.notes, "\n"), fmt.Sprintf(format, args...))
+		r.mu.Unlock()
+	}
+	r.T.Errorf(format, args...)
+}
+
+// Write takes the daemons' log.
+func (r *reporter) Write(p []byte) (int, error) {
+	r.note(strings.TrimSpace(string(p)))
 	return len(p), nil
 }

@@ -151,10 +151,10 @@ type move struct {
 // the tasks.
 func (w *world) watched() {
 	wrong := w.texts(`SELECT what FROM watch_wrong ORDER BY id`)
-	require.Empty(w.t, wrong, "invariants that did not hold at a commit")
+	require.Empty(w.r, wrong, "invariants that did not hold at a commit")
 	rows, _ := w.st.Pool().Query(w.ctx, `DELETE FROM watch_move RETURNING id, noun, key, before, after, ambiguous, tries`)
 	moves, err := pgx.CollectRows(rows, pgx.RowToStructByPos[move])
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	slices.SortFunc(moves, func(a, b move) int { return int(a.ID - b.ID) })
 	for _, m := range moves {
 		switch m.Noun {
@@ -162,22 +162,22 @@ func (w *world) watched() {
 			w.followTask(m)
 		case "recipient":
 			before, after := push.RecipientState(number(m.Before)), push.RecipientState(number(m.After))
-			require.True(w.t, recipientMay(before, after, m), "recipient %d went from %v to %v", m.Key, before, after)
+			require.True(w.r, recipientMay(before, after, m), "recipient %d went from %v to %v", m.Key, before, after)
 		case "permit":
 			before, after := push.PermitState(number(m.Before)), push.PermitState(number(m.After))
-			require.True(w.t, permitMay(before, after), "permit %d went from %v to %v", m.Key, before, after)
+			require.True(w.r, permitMay(before, after), "permit %d went from %v to %v", m.Key, before, after)
 		}
 	}
 }
 
 func (w *world) followTask(m move) {
 	task := w.byID[m.Key]
-	require.NotNil(w.t, task, "task %d moved and is none of the model's", m.Key)
+	require.NotNil(w.r, task, "task %d moved and is none of the model's", m.Key)
 	before, after := push.TaskState(m.Before), push.TaskState(m.After)
-	require.Equal(w.t, task.state, before, "task %d moved by another way", m.Key)
-	require.True(w.t, before.CanMove(after), "task %d went from %s to %s", m.Key, before, after)
+	require.Equal(w.r, task.state, before, "task %d moved by another way", m.Key)
+	require.True(w.r, before.CanMove(after), "task %d went from %s to %s", m.Key, before, after)
 	if before == push.TaskDraft || before == push.TaskMissed || before == push.TaskScheduled && after == push.TaskSending {
-		require.False(w.t, task.begun, "task %d began twice (invariant 1)", m.Key)
+		require.False(w.r, task.begun, "task %d began twice (invariant 1)", m.Key)
 	}
 	task.begun = task.begun || after == push.TaskSending
 	task.state = after

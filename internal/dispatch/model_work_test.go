@@ -38,7 +38,7 @@ const (
 func (w *world) jobs(where string) []job {
 	rows, _ := w.st.Pool().Query(w.ctx, `SELECT id, kind, args FROM river.river_job WHERE `+where+` ORDER BY id`)
 	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[job])
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	return jobs
 }
 
@@ -68,7 +68,7 @@ func (w *world) run(d *dispatch.Dispatcher, j job) {
 		ran, err = d.RunChunkJob(w.ctx, a.TaskID, a.Chunk, a.Generation)
 	}
 	if !errors.Is(err, store.ErrLeaseLost) {
-		require.NoError(w.t, err, "%s %s", j.Kind, j.Args)
+		require.NoError(w.r, err, "%s %s", j.Kind, j.Args)
 	}
 	if ran {
 		w.exec(`UPDATE river.river_job SET state = 'completed', finalized_at = now() WHERE id = $1`, j.ID)
@@ -83,7 +83,7 @@ func (w *world) workDisturbed() {
 	}
 	_, act := w.disturbance()
 	d, other := w.daemons[0], w.daemons[1]
-	require.NoError(w.t, errors.Join(d.Beat(w.ctx), other.Beat(w.ctx)))
+	require.NoError(w.r, errors.Join(d.Beat(w.ctx), other.Beat(w.ctx)))
 	w.platform.disturb(rapid.IntRange(1, 3).Draw(w.t, "at call"), rapid.Bool().Draw(w.t, "after delivery"), func() error { return act(other) })
 	w.run(d, jobs[rapid.IntRange(0, 99).Draw(w.t, "job")%len(jobs)])
 	w.platform.calm()
@@ -148,8 +148,8 @@ func (w *world) runOldJob() {
 	}
 	before := w.fingerprint()
 	_, err := d.RunChunkJob(w.ctx, a.TaskID, a.Chunk, a.Generation)
-	require.NoError(w.t, err)
-	require.Equal(w.t, before, w.fingerprint(), "an old job does nothing")
+	require.NoError(w.r, err)
+	require.Equal(w.r, before, w.fingerprint(), "an old job does nothing")
 }
 
 // deadRun is a run whose process was killed, or stands still, at some call.
@@ -169,9 +169,9 @@ func (w *world) die() {
 	j := jobs[rapid.IntRange(0, 99).Draw(w.t, "job")%len(jobs)]
 	a := j.args()
 	node, err := w.st.InsertNode(w.ctx, "dead")
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	run, ok, err := w.st.TakeLease(w.ctx, a.TaskID, a.Chunk, a.Generation, node)
-	require.NoError(w.t, err)
+	require.NoError(w.r, err)
 	if !ok {
 		w.exec(`UPDATE river.river_job SET state = 'discarded', finalized_at = now() WHERE id = $1`, j.ID)
 		return
@@ -180,7 +180,7 @@ func (w *world) die() {
 	dead := &deadRun{Run: run, node: node, topic: w.byID[a.TaskID].topic}
 	w.dead = append(w.dead, dead)
 	if run.Left > 0 {
-		require.NoError(w.t, w.st.Recover(w.ctx, run))
+		require.NoError(w.r, w.st.Recover(w.ctx, run))
 	}
 	var claim store.Claim
 	if rapid.Bool().Draw(w.t, "ambiguous ones") {
@@ -189,7 +189,7 @@ func (w *world) die() {
 		claim, err = w.st.Claim(w.ctx, run, run.Lo, run.Lo+int32(rapid.IntRange(1, int(run.Hi-run.Lo)).Draw(w.t, "how many")), modelMargin)
 	}
 	if !errors.Is(err, store.ErrClosed) {
-		require.NoError(w.t, err)
+		require.NoError(w.r, err)
 	}
 	for _, c := range claim.Sending {
 		if rapid.Bool().Draw(w.t, "delivered") {
@@ -225,28 +225,28 @@ func (w *world) zombie() {
 	}
 	if len(outcomes) > 0 {
 		_, err := w.st.RecordOutcomes(w.ctx, z.Run, outcomes)
-		require.ErrorIs(w.t, err, store.ErrLeaseLost)
+		require.ErrorIs(w.r, err, store.ErrLeaseLost)
 	}
 	_, err := w.st.Claim(w.ctx, z.Run, z.Lo, z.Hi, modelMargin)
-	require.ErrorIs(w.t, err, store.ErrLeaseLost)
+	require.ErrorIs(w.r, err, store.ErrLeaseLost)
 	_, err = w.st.ClaimAmbiguous(w.ctx, z.Run, 2, modelMargin)
-	require.ErrorIs(w.t, err, store.ErrLeaseLost)
-	require.ErrorIs(w.t, w.st.Recover(w.ctx, z.Run), store.ErrLeaseLost)
+	require.ErrorIs(w.r, err, store.ErrLeaseLost)
+	require.ErrorIs(w.r, w.st.Recover(w.ctx, z.Run), store.ErrLeaseLost)
 	held, _, err := w.st.EndRun(w.ctx, z.Run, 0)
-	require.NoError(w.t, err)
-	require.False(w.t, held)
-	require.Equal(w.t, before, w.fingerprint(), "a stale run changes nothing (invariant 6)")
+	require.NoError(w.r, err)
+	require.False(w.r, held)
+	require.Equal(w.r, before, w.fingerprint(), "a stale run changes nothing (invariant 6)")
 }
 
 // bury lets the others see that the dead are dead.
 func (w *world) bury() {
 	w.exec(`UPDATE node SET beat_at = now() - interval '1 hour' WHERE name = 'dead'`)
-	require.NoError(w.t, w.daemon().TendAll(w.ctx))
+	require.NoError(w.r, w.daemon().TendAll(w.ctx))
 }
 
 // tend is a round of everything that looks after what was left lying.
 func (w *world) tend() {
 	d := w.daemon()
 	d.StartDue(w.ctx)
-	require.NoError(w.t, d.TendAll(w.ctx))
+	require.NoError(w.r, d.TendAll(w.ctx))
 }

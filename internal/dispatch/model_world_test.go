@@ -30,10 +30,10 @@ func (w *world) reportUser() {
 	user := rapid.SampledFrom(w.users).Draw(w.t, "user")
 	openid := rapid.SampledFrom([]string{openID(user), openID(user) + "-new", openID(rapid.SampledFrom(w.users).Draw(w.t, "openid of")), ""}).Draw(w.t, "openid")
 	got, err := w.daemon().ReportUsers(w.ctx, appKey, []dispatch.UserReport{{UserID: user, OpenID: openid}})
-	require.NoError(w.t, err)
-	require.Equal(w.t, 1, got.Accepted)
+	require.NoError(w.r, err)
+	require.Equal(w.r, 1, got.Accepted)
 	w.noteMoves()
-	require.Equal(w.t, openid, w.openIDOf(user), "the newest report wins (invariant 3)")
+	require.Equal(w.r, openid, w.openIDOf(user), "the newest report wins (invariant 3)")
 }
 
 // noteMoves notes whose openid is not the one that their first formIds were made for.
@@ -81,20 +81,20 @@ func (w *world) give(user, openid string, kind permitKind, life time.Duration) {
 	w.permits[formID] = &modelPermit{user: user, openID: openid, dead: kind == deadPermit, burned: kind == burnedPermit}
 	if kind == burnedPermit {
 		mood := w.sim.Faults()
-		require.NoError(w.t, w.sim.SetFaults(sim.Faults{}))
+		require.NoError(w.r, w.sim.SetFaults(sim.Faults{}))
 		w.late(openid, formID, burnedTopic)
-		require.NoError(w.t, w.sim.SetFaults(mood))
+		require.NoError(w.r, w.sim.SetFaults(mood))
 	}
 	for _, want := range []dispatch.Received{{Accepted: 1, Rejected: []dispatch.Rejection{}}, {Duplicate: 1, Rejected: []dispatch.Rejection{}}} {
 		got, err := w.daemons[0].ReportFormIDs(w.ctx, appKey, report)
-		require.NoError(w.t, err)
-		require.Equal(w.t, want, got)
+		require.NoError(w.r, err)
+		require.Equal(w.r, want, got)
 	}
 }
 
 func (w *world) expire() {
-	require.NoError(w.t, w.daemon().ExpireFormIDs(w.ctx))
-	require.Zero(w.t, w.count(`SELECT count(*) FROM form_id WHERE state = 0 AND expires_at <= now() - interval '1 hour'`))
+	require.NoError(w.r, w.daemon().ExpireFormIDs(w.ctx))
+	require.Zero(w.r, w.count(`SELECT count(*) FROM form_id WHERE state = 0 AND expires_at <= now() - interval '1 hour'`))
 }
 
 // moods are what the platform can be told to do to a call. A formId that is said to be dead or used is so from its birth instead:
@@ -121,7 +121,7 @@ func (w *world) setFaults() {
 		w.faulty[rule.Code] = true
 		f.Rules = append(f.Rules, rule)
 	}
-	require.NoError(w.t, w.sim.SetFaults(f))
+	require.NoError(w.r, w.sim.SetFaults(f))
 }
 
 // passTime moves every time in the tables back, which is to the daemons as if it had passed.
