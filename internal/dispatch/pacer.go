@@ -43,7 +43,7 @@ type pacer struct {
 	mu    sync.Mutex
 	slots []time.Time // in order
 	// free are calls that were granted for any time: there is a budget, and no rate.
-	free int
+	free  int
 	far   time.Duration
 	lag   [clockSamples]time.Duration
 	heard int

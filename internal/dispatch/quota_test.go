@@ -57,7 +57,9 @@ func TestQuota_UsedUp_PausesAllTasksOfTheAppAndOneProbeBringsThemBack(t *testing
 
 	before := b.sim.Stats().Calls
 	b.quotaDue()
-	b.eventually("the probe is refused", func() bool { return b.count(`SELECT count(*) FROM app WHERE quota_until > now() + interval '1 min' AND quota_probe_task IS NULL`) == 1 })
+	b.eventually("the probe is refused", func() bool {
+		return b.count(`SELECT count(*) FROM app WHERE quota_until > now() + interval '1 min' AND quota_probe_task IS NULL`) == 1
+	})
 	b.eventually("its task is paused again", func() bool { return b.count(`SELECT count(*) FROM task WHERE state = 'paused'`) == 2 })
 	require.EqualValues(t, 1, b.sim.Stats().Calls-before, "one call finds out")
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM app WHERE quota_until < now() + interval '6 min'`), "it is tried again in five minutes")
@@ -111,7 +113,9 @@ func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {
 	b.send(second.ID)
 	b.work(b.d)
 	b.work(b.dispatcher())
-	b.eventually("both are paused", func() bool { return b.count(`SELECT count(*) FROM task WHERE state = 'paused' AND causes = '{quota}'`) == 2 })
+	b.eventually("both are paused", func() bool {
+		return b.count(`SELECT count(*) FROM task WHERE state = 'paused' AND causes = '{quota}'`) == 2
+	})
 	b.eventually("calls in flight are recorded", func() bool { return b.count(`SELECT sum(sending)::int FROM chunk`) == 0 })
 	require.LessOrEqual(t, b.sim.Stats().Calls, int64(35))
 	require.GreaterOrEqual(t, b.sim.Stats().Calls, int64(25), "what was granted and not used is given back, but for the end")

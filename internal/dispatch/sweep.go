@@ -96,14 +96,14 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendQuota(ctx), d.askQuotas(ctx)}
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}
 	canceled, err := d.st.CanceledTasks(ctx)
 	errs = append(errs, err)
 	for _, id := range canceled {
-		errs = append(errs, d.cancelChunks(ctx, id))
+		errs = append(errs, d.cancelChunks(ctx, id, cancelRound))
 	}
 	return errors.Join(errs...)
 }
