@@ -171,7 +171,12 @@ func (r *run) claim(ctx context.Context) error {
 			return nil
 		}
 		claim, err := r.claimBatch(ctx, n)
+		back := r.unclaim(ctx, err)
 		r.d.slots.give(n - len(claim.Sending))
+		if back {
+			r.contended = true // the rows are pending, for the next pass
+			return nil
+		}
 		if errors.Is(err, store.ErrClosed) {
 			r.closed = true
 			return nil
