@@ -248,6 +248,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
 		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeUserDays(ctx, d.cfg.Location.String(), now, purgeSize)
+		},
 		// A move matters to the tasks whose rows are still there.
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeOpenIDMoves(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)

@@ -109,6 +109,8 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
 }
 
 // TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
