@@ -176,6 +176,9 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
 				return err
 			}
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
 			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
 				return err
 			}
