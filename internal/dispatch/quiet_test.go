@@ -42,22 +42,23 @@ func (b *bundle) quietHours(from, to string) {
 	require.NoError(b.t, err)
 }
 
-func (b *bundle) urgent(task int64) { b.exec(`UPDATE task SET priority = 'urgent' WHERE id = $1`, task) }
+func (b *bundle) urgent(task int64) {
+	b.exec(`UPDATE task SET priority = 'urgent' WHERE id = $1`, task)
+}
 
 // No call starts later than a second after the quiet hours began, on any daemon; an urgent task goes on through them; and the rest goes
 // on by itself, to each once, within two seconds of the setting that ends them.
 func TestQuietHours_Begin_StopTheCallsOnAllDaemonsWithinASecond(t *testing.T) {
 	t.Parallel()
-	var loc *time.Location
-	b := setup(t, func(c *dispatch.Config) {
-		loc = clockAt(t, "21:59:56")
-		c.Location, c.InFlight, c.ChunkSize = loc, 4, 20
-	})
+	b := setup(t, func(c *dispatch.Config) { c.InFlight, c.ChunkSize = 4, 20 })
 	b.faults(sim.Faults{LatencyMS: 80})
-	users := b.users(600, 2)
+	users := b.users(900, 2)
 	b.quietHours("22:00", "08:00")
 	task, urgent := b.draft(users), b.draft(users[:100])
 	b.urgent(urgent.ID)
+	loc := clockAt(t, "21:59:54")
+	b.conf.Location = loc
+	b.d = b.dispatcher()
 	b.work(b.d)
 	b.work(b.dispatcher())
 	b.send(task.ID)
@@ -70,7 +71,10 @@ func TestQuietHours_Begin_StopTheCallsOnAllDaemonsWithinASecond(t *testing.T) {
 	require.False(t, time.Now().Before(begin), "not before its time")
 	b.wait(urgent.ID, push.TaskDone)
 	require.Equal(t, 100, b.audit(urgent.ID).Counts.Sent)
-	b.eventually("calls in flight have ended", func() bool { return b.audit(task.ID).Counts.Sending == 0 })
+	b.eventually("calls in flight have ended", func() bool {
+		now, err := b.st.Task(t.Context(), task.ID)
+		return err == nil && now.Counts.Sending == 0
+	})
 	stopped := b.audit(task.ID)
 	require.NotZero(t, stopped.Counts.Sent, "sent before")
 	require.NotZero(t, stopped.Counts.Pending, "and not through them")
@@ -90,12 +94,13 @@ func TestQuietHours_Begin_StopTheCallsOnAllDaemonsWithinASecond(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []push.Cause{push.CauseQuietHours}, again.Causes, "a resume does not overrule quiet hours")
 	require.Equal(t, push.TaskPaused, again.State)
+	b.faults(sim.Faults{})
 	changed := time.Now()
 	b.quietHours("", "")
 	b.wait(task.ID, push.TaskSending, push.TaskDone)
 	require.Less(t, time.Since(changed), 2500*time.Millisecond)
 	b.wait(task.ID, push.TaskDone)
-	require.Equal(t, 600, b.audit(task.ID).Counts.Sent)
+	require.Equal(t, 900, b.audit(task.ID).Counts.Sent)
 	for i, u := range users {
 		want := 1
 		if i < 100 {

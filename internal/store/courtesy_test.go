@@ -371,3 +371,46 @@ func TestPurgeUserDays_KeepsYesterdayAndToday(t *testing.T) {
 	}
 	require.Equal(t, 2, b.count(`SELECT count(*) FROM user_day`))
 }
+
+// Each recipient is in one category of the reach, the one for which the claim then ends it.
+func TestReach_SuppressedCappedAndTwice_AsTheClaimEndsThem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(2, "first", "P", "free", "A", "suppressed", "B", "suppressed-openid", "C", "capped", "D", "suppressed-and-capped", "E", "second", "Q")
+	b.users(0, "dry", "F", "dry-suppressed", "G", "dry-capped", "H", "noid", "")
+	b.suppress(&b.app.ID, store.NewSuppression{UserID: "suppressed"}, store.NewSuppression{UserID: "suppressed-and-capped"},
+		store.NewSuppression{UserID: "noid"}, store.NewSuppression{UserID: "ghost"})
+	b.suppress(nil, store.NewSuppression{OpenID: "C"}, store.NewSuppression{OpenID: "G"})
+	b.exec(`INSERT INTO user_day (openid, app_id, day, tasks) SELECT o, $1, now()::date, '{99}' FROM unnest('{D,E,H}'::text[]) o`, b.app.ID)
+	id := b.sending(100, "first", "free", "suppressed", "suppressed-openid", "capped", "suppressed-and-capped", "second", "dry", "dry-suppressed", "dry-capped", "noid", "ghost")
+	run := b.run(id, 0)
+	c := b.claim(run, 0, 1).Sending[0]
+	b.record(run, sent(c))
+	b.users(0, "second", "P") // the person who has had it, under another id
+	task, err := b.st.Task(t.Context(), id)
+	require.NoError(t, err)
+	reach := func(in time.Duration) push.Reach {
+		r, err := b.st.Reach(t.Context(), task, time.Now().Add(in), time.Minute, "UTC")
+		require.NoError(t, err)
+		require.Equal(t, r.Total, r.Reachable+r.NoPermit+r.NoUser+r.NoOpenID+r.DuplicateOpenID+r.Suppressed+r.Capped)
+		any, err := b.st.AnyReachable(t.Context(), task, time.Now().Add(in), time.Minute, "UTC")
+		require.NoError(t, err)
+		require.True(t, any)
+		r.AsOf = time.Time{}
+		return r
+	}
+	// "first" has no openid any more, and was reached before that.
+	require.Equal(t, push.Reach{Total: 12, Reachable: 1, NoPermit: 1, NoUser: 1, NoOpenID: 2, DuplicateOpenID: 1, Suppressed: 4, Capped: 2}, reach(0))
+	require.Equal(t, 0, reach(24*time.Hour).Capped, "tomorrow is another day")
+	require.Equal(t, []string{"free"}, users(b.claim(run, 1, 12)))
+	require.Equal(t, []string{"suppressed suppressed", "suppressed-openid suppressed", "capped capped", "suppressed-and-capped suppressed",
+		"second duplicate_openid", "dry no_permit", "dry-suppressed suppressed", "dry-capped capped", "noid no_openid", "ghost no_user"}, b.reasons(id))
+
+	nobody := b.task("suppressed", "capped", "dry", "ghost")
+	task, err = b.st.Task(t.Context(), nobody)
+	require.NoError(t, err)
+	any, err := b.st.AnyReachable(t.Context(), task, time.Now(), time.Minute, "UTC")
+	require.NoError(t, err)
+	require.False(t, any, "a send is refused: it would reach nobody")
+}
