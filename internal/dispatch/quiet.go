@@ -38,9 +38,14 @@ func (d *Dispatcher) watchQuiet(ctx context.Context) {
 
 // sweepQuiet puts quiet hours on the tasks that they pause and takes them off the others, and returns how long to wait for the next look.
 func (d *Dispatcher) sweepQuiet(ctx context.Context) (time.Duration, error) {
+	asked := time.Now()
 	now, tasks, err := d.st.QuietTasks(ctx)
+	if err != nil {
+		return quietEvery, err
+	}
 	wait := quietEvery
-	errs := []error{err}
+	var errs []error
+	begins := map[int64]time.Time{}
 	for _, t := range tasks {
 		until, quiet := t.Settings.QuietAt(now, d.cfg.Location)
 		next, some := t.Settings.QuietNext(now, d.cfg.Location)
@@ -50,10 +55,14 @@ func (d *Dispatcher) sweepQuiet(ctx context.Context) (time.Duration, error) {
 		if some {
 			wait = min(wait, next.Sub(now))
 		}
+		if !quiet && some && !t.Urgent {
+			begins[t.ID] = asked.Add(next.Sub(now))
+		}
 		if t.ID != 0 {
 			errs = append(errs, d.quiet(ctx, t, now, until, quiet))
 		}
 	}
+	d.gate.quietFrom(begins)
 	return max(wait, time.Millisecond), errors.Join(errs...)
 }
 

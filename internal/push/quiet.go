@@ -49,14 +49,14 @@ func (s *AppSettings) quietNear(t time.Time, loc *time.Location) []stretch {
 	return list
 }
 
-// wallTime is when the clocks of loc show a time of day, "22:00", first and last on a date. Where they skip it, both are the moment
-// at which they do.
+// wallTime is when the clocks of loc show a time of day, "22:00" or "22:00:30", first and last on a date. Where they skip it, both are the
+// moment at which they do.
 func wallTime(y int, m time.Month, d int, text string, loc *time.Location) (first, last time.Time) {
-	var hour, minute int
-	_, _ = fmt.Sscanf(text, "%d:%d", &hour, &minute) // checked by Validate
-	t := time.Date(y, m, d, hour, minute, 0, 0, loc)
+	var hour, minute, second int
+	_, _ = fmt.Sscanf(text, "%d:%d:%d", &hour, &minute, &second) // checked by Validate, or the database's own
+	t := time.Date(y, m, d, hour, minute, second, 0, loc)
 	begin, end := t.ZoneBounds()
-	if shown := t.Hour()*60 + t.Minute(); shown != hour*60+minute {
+	if t.Hour() != hour || t.Minute() != minute {
 		// time.Date chose one side of a gap; the gap is the nearer end of the zone it chose.
 		if begin.IsZero() || !end.IsZero() && end.Sub(t) < t.Sub(begin) {
 			return end, end

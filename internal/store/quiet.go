@@ -9,7 +9,7 @@ import (
 	"minipush/internal/push"
 )
 
-// QuietTask is what quiet hours need to know: of a task under way whose app has them, or that is still paused by them; or, with ID 0,
+// QuietTask is what quiet hours need to know: of a task that has begun and not ended, whose app has them, or that is still paused by them; or, with ID 0,
 // of an app that has them and no task under way.
 type QuietTask struct {
 	ID int64
@@ -22,9 +22,9 @@ type QuietTask struct {
 }
 
 const quietSelect = `
-	SELECT clock_timestamp(), coalesce(t.id, 0), to_char(a.quiet_from, 'HH24:MI'), to_char(a.quiet_to, 'HH24:MI'), coalesce(t.priority = 'urgent', false),
+	SELECT clock_timestamp(), coalesce(t.id, 0), to_char(a.quiet_from, 'HH24:MI:SS'), to_char(a.quiet_to, 'HH24:MI:SS'), coalesce(t.priority = 'urgent', false),
 	       coalesce('quiet_hours' = ANY (t.causes), false), coalesce(t.note, '')
-	  FROM app a LEFT JOIN task t ON t.app_id = a.id AND t.state IN ('sending', 'paused')`
+	  FROM app a LEFT JOIN task t ON t.app_id = a.id AND t.state IN ('sending', 'paused') AND t.started_at IS NOT NULL`
 
 func (s *Store) quietTasks(ctx context.Context, sql string, args ...any) (now time.Time, tasks []QuietTask, err error) {
 	rows, _ := s.db(ctx).Query(ctx, sql, args...)
@@ -53,13 +53,13 @@ func (s *Store) QuietTask(ctx context.Context, id int64) (now time.Time, task Qu
 // between must not act on what it saw then.
 const quietStale = `clock_timestamp() < $2::timestamptz + interval '3 s'`
 
-// PauseQuiet adds quiet hours to the causes of a task that is under way and not urgent, as seen at the time given, and writes the
+// PauseQuiet adds quiet hours to the causes of a task that has begun and is not urgent, as seen at the time given, and writes the
 // note unless it says something about another cause. changed is false if it is so already.
 func (s *Store) PauseQuiet(ctx context.Context, id int64, seen time.Time, note string) (changed bool, err error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE task SET state = 'paused', causes = array_append(array_remove(causes, 'quiet_hours'), 'quiet_hours'),
 		       note = CASE WHEN array_remove(causes, 'quiet_hours') = '{}' OR note = '' OR starts_with(note, $4) THEN $3 ELSE note END, updated_at = now()
-		 WHERE id = $1 AND state IN ('sending', 'paused') AND priority <> 'urgent' AND `+quietStale+`
+		 WHERE id = $1 AND state IN ('sending', 'paused') AND started_at IS NOT NULL AND priority <> 'urgent' AND `+quietStale+`
 		   AND (NOT 'quiet_hours' = ANY (causes)
 		        OR note <> $3 AND (causes = '{quiet_hours}' OR note = '' OR starts_with(note, $4)))`, id, seen, note, push.QuietNote)
 	return tag.RowsAffected() == 1, wrap(err, "pause task %d for quiet hours", id)
