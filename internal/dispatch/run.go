@@ -99,6 +99,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if err != nil || !ok {
 		return err
 	}
+	lease.Zone = d.cfg.Location.String()
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{

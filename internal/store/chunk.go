@@ -112,6 +112,8 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
