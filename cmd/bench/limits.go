@@ -126,7 +126,7 @@ func (b *bench) runLimit(ctx context.Context, rate, daemons int) (res limitResul
 }
 
 func (r *run) limit(ctx context.Context, rate int) error {
-	_, err := r.daemon.run(ctx, "", "app", "set", appKey, "--rate", strconv.Itoa(rate))
+	_, err := r.daemon.run(ctx, "", "app", "set", "--key", appKey, "--rate", strconv.Itoa(rate))
 	return err
 }
 
