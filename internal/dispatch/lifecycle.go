@@ -45,7 +45,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		pool.Close()
 		return err
 	}
-	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log); err != nil {
+	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log, d.checkIdentity); err != nil {
 		pool.Close()
 		return fmt.Errorf("start node: %w", err)
 	}

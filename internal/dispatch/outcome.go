@@ -27,6 +27,9 @@ type verdict struct {
 	pause push.Cause
 	// advice is what to do about the pause.
 	advice string
+	// signal is what the answer says beside it; err is what stood in its place.
+	signal signal
+	err    error
 	// slow says that the platform asked for fewer calls; begun is when this one started.
 	slow  bool
 	begun time.Time
@@ -59,6 +62,7 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	default:
 		v.certain(a, personal)
 	}
+	v.signal, v.err = signalOf(a, &v), a.result.Err
 	return v
 }
 

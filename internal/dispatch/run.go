@@ -62,6 +62,7 @@ type run struct {
 	d       *Dispatcher
 	log     *slog.Logger
 	content *content
+	canary  *canary
 	client  *appClient
 	answers chan answer
 	until   time.Time
@@ -110,6 +111,10 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
 		until: time.Now().Add(runLimit), place: place, cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: lease.Generation > 1 || lease.Left > 0,
+	}
+	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
+		r.wait = contendedWait
+		return d.endRun(ctx, r)
 	}
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
@@ -172,6 +177,9 @@ func (r *run) claim(ctx context.Context) error {
 		if !r.ambiguous {
 			want = min(want, int(r.hi-r.cursor))
 		}
+		if want = r.bound(want); want == 0 {
+			return nil
+		}
 		pacer, probe := r.d.gate.pace(r.AppID, r.TaskID)
 		if probe {
 			if r.inFlight > 0 || len(r.done) > 0 {
@@ -219,6 +227,9 @@ func (r *run) awaitTimes(ctx context.Context, p *pacer) error {
 func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.Time) error {
 	from := r.cursor
 	claim, err := r.claimBatch(ctx, n)
+	if r.unclaim(ctx, err) { // the rows are pending, for the next pass
+		err, from, r.contended = nil, r.cursor, true
+	}
 	r.d.slots.give(r.TaskID, n-len(claim.Sending))
 	if p != nil {
 		used := min(len(times), len(claim.Sending))
@@ -237,6 +248,7 @@ func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.T
 	}
 	r.claimed += len(claim.Sending) + claim.Ended
 	r.contended = r.contended || claim.Contended
+	r.canary.claimed(len(claim.Sending))
 	for i := range claim.Sending {
 		var at time.Time
 		if i < len(times) {
@@ -253,7 +265,10 @@ func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
 		r.ambiguous = err == nil && len(claim.Sending)+claim.Ended == n
 		return claim, err
 	}
-	to := min(r.cursor+int32(n), r.hi) //nolint:gosec // n is at most a batch
+	to, err := r.boundRange(ctx, min(r.cursor+int32(n), r.hi)) //nolint:gosec // n is at most a batch
+	if err != nil {
+		return store.Claim{}, err
+	}
 	claim, err := r.d.st.Claim(ctx, r.Run, r.cursor, to, r.d.cfg.PermitMargin)
 	r.cursor = to
 	return claim, err
@@ -345,6 +360,7 @@ func (r *run) flush(ctx context.Context) error {
 	r.slowIfAsked(ctx, done)
 	r.pauseIfAsked(ctx, done)
 	r.warnIfAway(ctx, done)
+	r.watch(ctx, done)
 	return nil
 }
 
@@ -430,18 +446,19 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
 	if i < 0 {
 		return
 	}
-	r.closed = true
-	r.d.clients.doubt(r.AppID)
-	why := fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)
-	var err error
+	note := fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)
+	if done[i].pause == push.CauseBreaker {
+		note += " 处理后请继续任务 Mend it, then resume the task."
+	}
 	if done[i].pause == push.CauseQuota {
-		err = r.d.quotaOut(ctx, r.AppID, r.TaskID, quotaUntil(done[i].begun), why)
-	} else {
-		err = r.d.pauseTask(ctx, r.TaskID, done[i].pause, why)
+		r.closed = true
+		r.d.clients.doubt(r.AppID)
+		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, quotaUntil(done[i].begun), note); err != nil {
+			r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
+		}
+		return
 	}
-	if err != nil {
-		r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
-	}
+	r.trip(ctx, done[i].pause, note)
 }
 
 // slowIfAsked halves the app's rate if the platform asked for it, and ends the pause for a quota once a probe was not refused for it.

@@ -134,6 +134,24 @@ CREATE TABLE audience_reject (
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 
+CREATE TABLE breaker (
+    app_id integer NOT NULL,
+    reason text NOT NULL,
+    probes integer NOT NULL DEFAULT 0,
+    due_at timestamp with time zone NOT NULL,
+    probe_task bigint,
+    opened_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT breaker_pkey PRIMARY KEY (app_id),
+    CONSTRAINT breaker_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT breaker_probe_is_task_fkey FOREIGN KEY (probe_task) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT breaker_probes_not_negative CHECK (probes >= 0)
+);
+CREATE INDEX breaker_probe_task_idx ON public.breaker USING btree (probe_task) WHERE (probe_task IS NOT NULL);
+COMMENT ON TABLE breaker IS 'Apps whose platform does not answer: their tasks are paused until one call of probe_task, made at due_at, gets an answer. The row goes when one does.';
+COMMENT ON COLUMN breaker.probes IS 'Probes without an answer; the wait doubles with each.';
+COMMENT ON COLUMN breaker.due_at IS 'When the next probe is made; while probe_task is set, when it is given up.';
+
 CREATE TABLE chunk (
     task_id bigint NOT NULL,
     no integer NOT NULL,
@@ -168,6 +186,17 @@ COMMENT ON TABLE chunk IS 'A contiguous range [lo, hi) of a task''s recipients: 
 COMMENT ON COLUMN chunk.generation IS 'Counts the jobs inserted for this chunk; a job of an older generation does nothing.';
 COMMENT ON COLUMN chunk.lease IS 'Counts the runs of this chunk; each transaction of a run first updates this row under its own lease, or rolls back (invariant 6).';
 COMMENT ON COLUMN chunk.reasons IS 'Recipients by reason: {"<reason>": count}.';
+
+CREATE TABLE database_identity (
+    only_row boolean NOT NULL DEFAULT true,
+    system_id bigint NOT NULL,
+    timeline_id integer NOT NULL,
+    database_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT database_identity_pkey PRIMARY KEY (only_row),
+    CONSTRAINT database_identity_one_row CHECK (only_row)
+);
+COMMENT ON TABLE database_identity IS 'The cluster, timeline and database that these rows were last used in. Another one than the server''s says that they were restored: what was sent since is not in them.';
 
 CREATE TABLE form_id (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -387,15 +416,22 @@ CREATE TABLE task (
     sent_by text,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    canary_passed_at timestamp with time zone,
+    canary_calls integer NOT NULL DEFAULT 0,
+    canary_sent integer NOT NULL DEFAULT 0,
+    canary_refused integer NOT NULL DEFAULT 0,
+    breaker_heals boolean NOT NULL DEFAULT false,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
+    CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
     CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
     CONSTRAINT task_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'canceled'::text]))),
     CONSTRAINT task_frozen_once_sent CHECK (state = 'draft'::text OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
+    CONSTRAINT task_heals_from_the_breaker CHECK (NOT breaker_heals OR ('breaker'::text = ANY (causes))),
     CONSTRAINT task_misfire_known CHECK (misfire = ANY (ARRAY['late'::text, 'skip'::text])),
     CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
     CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
@@ -414,6 +450,9 @@ COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
+COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that its messages pass. Until then they are made one by one, from one chunk. Null again after a pause for breaker or restored.';
+COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
+COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
