@@ -34,7 +34,7 @@ func StartJob(task int64) river.JobArgs { return startArgs{TaskID: task} }
 
 // Join registers this process as a node.
 func (d *Dispatcher) Join(ctx context.Context) (err error) {
-	d.node, err = startNode(ctx, d.st, d.st.Pool().Config().ConnString(), d.cfg.NodeName, d.log)
+	d.node, err = startNode(ctx, d.st, d.st.Pool().Config().ConnString(), d.cfg.NodeName, d.log, d.checkIdentity)
 	return err
 }
 
@@ -42,6 +42,8 @@ func (d *Dispatcher) Join(ctx context.Context) (err error) {
 func (d *Dispatcher) Leave(ctx context.Context) error {
 	d.tending.Wait()
 	d.node.hangUp(ctx)
+	d.gate.pacing.Wait()
+	d.callers.close()
 	d.clients.close()
 	return d.st.StopNode(ctx, d.node.id)
 }
