@@ -25,11 +25,25 @@ type finding struct {
 }
 
 func (c *cli) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var audit bool
+	var tasks []int64
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what would keep minipush from working", Args: cobra.NoArgs,
 		Long: `Checks the settings, the database (reachable, schema, direct address, durability, clock), the workers, and whether the platform of
-each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.
+
+With --audit it holds the rows of the tasks against the rules of the ledger instead: a permit is reserved exactly for a recipient
+that is under way or unknown, and used exactly by one that was sent; the counters of a chunk are its rows; nobody is in a task
+twice. It may run beside daemons at work. Exit code 1 if a rule is broken.`,
+		Example: `  minipush doctor
+  minipush doctor --audit --task 98`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if audit {
+				return c.session(func(ctx context.Context, s *session, _ []string) error { return c.audit(ctx, s, tasks) })(cmd, args)
+			}
+			if len(tasks) > 0 {
+				return usageError{"--task is for --audit"}
+			}
 			findings := c.examine(cmd.Context())
 			bad := 0
 			rows := make([][]string, len(findings))
@@ -48,6 +62,9 @@ each app can be reached. It changes nothing. Exit code 1 if a check fails; a war
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&audit, "audit", false, "hold the rows of the tasks against the rules of the ledger")
+	cmd.Flags().Int64SliceVar(&tasks, "task", nil, "audit the task `ID` only; may be given several times")
+	return cmd
 }
 
 // examine makes all checks. One that the next ones need ends it.

@@ -69,7 +69,7 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 
 // freeDead frees the chunks of nodes that are dead.
 func (d *Dispatcher) freeDead(ctx context.Context) error {
-	dead, err := d.st.DeadOwners(ctx)
+	dead, err := d.st.DeadOwners(ctx, d.node.watches())
 	errs := []error{err}
 	for _, c := range dead {
 		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
@@ -118,8 +118,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
 	case t.Idle > 0 && t.Live < d.cfg.Window:
-		_, err := d.queueChunks(ctx, t.ID)
-		return err
+		return d.fillWindow(ctx, t.ID)
 	}
 	return nil
 }
