@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"minipush/internal/push"
@@ -13,6 +14,10 @@ import (
 // gatePoll is how often a daemon looks whether the tasks that it sends may still be sent: well under the second within which a
 // pause must hold.
 const gatePoll = 250 * time.Millisecond
+
+// gateTTL is how long a look at the states holds: with it no call starts later than a second after a pause, a cancel or the kill switch
+// was committed, however slow the database answers.
+const gateTTL = 900 * time.Millisecond
 
 // gate stops the calls of a task between two claims: it polls the states of the tasks that this process runs, with one
 // statement for all of them, and closes a task's gate when it is paused or canceled, or its app is paused.
@@ -28,15 +33,21 @@ type gate struct {
 	pacers map[int64]*pacer
 	stops  map[int64]context.CancelFunc
 	pacing sync.WaitGroup
+	// quiet says when quiet hours begin for a task that they will pause: from then on its gate is shut here, however slow the database
+	// is to say so.
+	quiet map[int64]time.Time
 	// contents are what those tasks say. A task that has chunks is frozen, so it is read once while it has runs here.
 	contents map[int64]*content
+	// looked is when the last look that was answered was asked for. A task that came since was looked at by its claim.
+	looked atomic.Int64
+	start  time.Time
 }
 
 func newGate(d *Dispatcher) *gate {
 	return &gate{
 		d: d, tasks: map[int64]int{}, closed: map[int64]time.Time{}, seen: map[int64]store.TaskGate{}, pacers: map[int64]*pacer{},
 		stops:    map[int64]context.CancelFunc{},
-		contents: map[int64]*content{},
+		contents: map[int64]*content{}, start: time.Now(),
 	}
 }
 
@@ -118,13 +129,23 @@ func (g *gate) close(task int64) {
 	g.closed[task] = time.Now()
 }
 
-// open says whether a call of the task may start now: its gate is open, this process is not stopping, and its last committed
-// beat is young enough that nobody can have taken its chunks (invariant 6).
+// quietFrom notes when quiet hours begin for tasks, in place of what was noted before.
+func (g *gate) quietFrom(begins map[int64]time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.quiet = begins
+}
+
+// open says whether a call of the task may start now: its gate is open, the last look at the states is not too old, this process is
+// not stopping, and its last committed beat is young enough that nobody can have taken its chunks (invariant 6).
 func (g *gate) open(task int64) bool {
 	g.mu.Lock()
 	_, closed := g.closed[task]
+	if begin, soon := g.quiet[task]; soon && !time.Now().Before(begin) {
+		closed = true
+	}
 	g.mu.Unlock()
-	return !closed && !g.d.draining.Load() && g.d.node.fresh()
+	return !closed && time.Since(g.start)-time.Duration(g.looked.Load()) < gateTTL && !g.d.draining.Load() && g.d.node.fresh()
 }
 
 // watch polls until ctx ends.
@@ -139,6 +160,9 @@ func (g *gate) watch(ctx context.Context) {
 			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
 				g.d.log.WarnContext(ctx, "states of tasks not read", slog.Any("err", err))
 			}
+			if err := g.d.shareWorkers(ctx); err != nil && ctx.Err() == nil {
+				g.d.log.WarnContext(ctx, "waiting tasks not read", slog.Any("err", err))
+			}
 		}
 	}
 }
@@ -150,16 +174,18 @@ func (g *gate) poll(ctx context.Context) error {
 		ids = append(ids, id)
 	}
 	g.mu.Unlock()
+	asked := time.Now()
 	if len(ids) == 0 {
+		g.looked.Store(int64(asked.Sub(g.start)))
 		return nil
 	}
-	asked := time.Now()
 	seen, err := g.d.st.TaskGates(ctx, ids)
 	if err != nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.looked.Store(int64(asked.Sub(g.start)))
 	for _, id := range ids {
 		if g.tasks[id] == 0 {
 			continue

@@ -46,7 +46,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		pool.Close()
 		return err
 	}
-	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log); err != nil {
+	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log, d.checkIdentity); err != nil {
 		pool.Close()
 		return fmt.Errorf("start node: %w", err)
 	}
@@ -54,6 +54,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.tending.Go(func() { d.node.run(ctx) })
 	d.tending.Go(func() { d.gate.watch(ctx) })
 	d.tending.Go(func() { d.tend(ctx) })
+	d.tending.Go(func() { d.watchQuiet(ctx) })
 	if err := client.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start queue: %w", err), d.Stop(ctx))
 	}

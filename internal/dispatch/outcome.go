@@ -27,6 +27,9 @@ type verdict struct {
 	pause push.Cause
 	// advice is what to do about the pause.
 	advice string
+	// signal is what the answer says beside it; err is what stood in its place.
+	signal signal
+	err    error
 	// slow says that the platform asked for fewer calls; begun is when this one started.
 	slow  bool
 	begun time.Time
@@ -49,6 +52,9 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 
 		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate}
+	if a.Counted {
+		v.CountedFor = a.OpenID
+	}
 	switch {
 	case !a.started:
 		v.notStarted(a)
@@ -59,6 +65,7 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	default:
 		v.certain(a, personal)
 	}
+	v.signal, v.err = signalOf(a, &v), a.result.Err
 	return v
 }
 

@@ -16,6 +16,9 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 		if err != nil || !held {
 			return err
 		}
+		if err := r.saveCanary(ctx); err != nil {
+			return err
+		}
 		queued, err := d.queueChunks(ctx, r.TaskID)
 		if err != nil || queued > 0 || !done {
 			return err
@@ -28,7 +31,7 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64) (int, error) {
 	queued := 0
 	err := d.st.InTx(ctx, func(ctx context.Context) error {
-		chunks, err := d.st.QueueChunks(ctx, taskID, d.cfg.Window)
+		chunks, err := d.st.QueueChunks(ctx, taskID, d.cfg.Window, d.canaryWindow())
 		if err != nil || len(chunks) == 0 {
 			return err
 		}
@@ -36,6 +39,17 @@ func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64) (int, error)
 		return d.insertChunkJobs(ctx, taskID, chunks)
 	})
 	return queued, err
+}
+
+// fillWindow is queueChunks for a window that may lack more than one chunk: two who fill it at a time would each fill all of it.
+func (d *Dispatcher) fillWindow(ctx context.Context, taskID int64) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		if _, err := d.st.LockTask(ctx, taskID); err != nil {
+			return err
+		}
+		_, err := d.queueChunks(ctx, taskID)
+		return err
+	})
 }
 
 // settle ends a task that has no open recipient. It takes the task's lock before it looks at the chunks: two last chunks that

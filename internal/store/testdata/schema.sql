@@ -140,6 +140,24 @@ CREATE TABLE audience_reject (
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 
+CREATE TABLE breaker (
+    app_id integer NOT NULL,
+    reason text NOT NULL,
+    probes integer NOT NULL DEFAULT 0,
+    due_at timestamp with time zone NOT NULL,
+    probe_task bigint,
+    opened_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT breaker_pkey PRIMARY KEY (app_id),
+    CONSTRAINT breaker_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT breaker_probe_is_task_fkey FOREIGN KEY (probe_task) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT breaker_probes_not_negative CHECK (probes >= 0)
+);
+CREATE INDEX breaker_probe_task_idx ON public.breaker USING btree (probe_task) WHERE (probe_task IS NOT NULL);
+COMMENT ON TABLE breaker IS 'Apps whose platform does not answer: their tasks are paused until one call of probe_task, made at due_at, gets an answer. The row goes when one does.';
+COMMENT ON COLUMN breaker.probes IS 'Probes without an answer; the wait doubles with each.';
+COMMENT ON COLUMN breaker.due_at IS 'When the next probe is made; while probe_task is set, when it is given up.';
+
 CREATE TABLE chunk (
     task_id bigint NOT NULL,
     no integer NOT NULL,
@@ -174,6 +192,17 @@ COMMENT ON TABLE chunk IS 'A contiguous range [lo, hi) of a task''s recipients: 
 COMMENT ON COLUMN chunk.generation IS 'Counts the jobs inserted for this chunk; a job of an older generation does nothing.';
 COMMENT ON COLUMN chunk.lease IS 'Counts the runs of this chunk; each transaction of a run first updates this row under its own lease, or rolls back (invariant 6).';
 COMMENT ON COLUMN chunk.reasons IS 'Recipients by reason: {"<reason>": count}.';
+
+CREATE TABLE database_identity (
+    only_row boolean NOT NULL DEFAULT true,
+    system_id bigint NOT NULL,
+    timeline_id integer NOT NULL,
+    database_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT database_identity_pkey PRIMARY KEY (only_row),
+    CONSTRAINT database_identity_one_row CHECK (only_row)
+);
+COMMENT ON TABLE database_identity IS 'The cluster, timeline and database that these rows were last used in. Another one than the server''s says that they were restored: what was sent since is not in them.';
 
 CREATE TABLE form_id (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -251,7 +280,8 @@ CREATE UNLOGGED TABLE limiter (
 ) WITH (fillfactor=10);
 COMMENT ON TABLE limiter IS 'When the next call may start, per app (task_id 0) and per task with a limit of its own: the rate of both holds over all daemons together (invariant 9).';
 COMMENT ON COLUMN limiter.slow_rate IS 'The platform asked to slow down (45011): the rate fell to slow_rate at slow_at, and grows by a tenth of slow_base every 10 s until it is slow_base again.';
-COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that asked a moment ago, the one that is behind is served (weighted fair queueing).';
+COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that lack some, the one that is behind is served (weighted fair queueing). Of an app: where the one served last stood; a task that lacked nothing before begins there.';
+COMMENT ON COLUMN limiter.asked_at IS 'When a task last got less than it wanted for want of its app''s rate; null once it got all, or is held up by its own limit.';
 
 CREATE TABLE node (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -403,6 +433,27 @@ CREATE TABLE schedule_tick (
 CREATE INDEX schedule_tick_at_idx ON public.schedule_tick USING btree (schedule_id, at);
 COMMENT ON TABLE schedule_tick IS 'What became of each tick of a schedule, once: the task that it made, or why it made none. A tick is named by the time on the wall with its zone, or, for a spec of every hour, by the instant.';
 
+CREATE TABLE suppression (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer,
+    scope integer NOT NULL GENERATED ALWAYS AS (COALESCE(app_id, 0)) STORED,
+    user_id text COLLATE "C",
+    openid text COLLATE "C",
+    note text NOT NULL DEFAULT ''::text,
+    added_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT suppression_pkey PRIMARY KEY (id),
+    CONSTRAINT suppression_openid_unique UNIQUE (openid, scope),
+    CONSTRAINT suppression_user_unique UNIQUE (user_id, scope),
+    CONSTRAINT suppression_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT suppression_names_one CHECK (num_nonnulls(user_id, openid) = 1),
+    CONSTRAINT suppression_openid_form CHECK (openid <> ''::text AND length(openid) <= 128),
+    CONSTRAINT suppression_user_id_form CHECK (user_id <> ''::text AND length(user_id) <= 64)
+);
+CREATE INDEX suppression_scope_idx ON public.suppression USING btree (scope, id);
+COMMENT ON TABLE suppression IS 'Who gets no message (免打扰名单), by user id or by openid, of one app or (app_id null) of all. Looked up in the claim.';
+
 CREATE TABLE sweeper (
     name text NOT NULL,
     last_started_at timestamp with time zone NOT NULL DEFAULT now(),
@@ -452,6 +503,11 @@ CREATE TABLE task (
     sent_by text,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    canary_passed_at timestamp with time zone,
+    canary_calls integer NOT NULL DEFAULT 0,
+    canary_sent integer NOT NULL DEFAULT 0,
+    canary_refused integer NOT NULL DEFAULT 0,
+    breaker_heals boolean NOT NULL DEFAULT false,
     source_id bigint,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
@@ -459,10 +515,12 @@ CREATE TABLE task (
     CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
+    CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
     CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
     CONSTRAINT task_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'canceled'::text]))),
     CONSTRAINT task_frozen_once_sent CHECK (state = 'draft'::text OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
+    CONSTRAINT task_heals_from_the_breaker CHECK (NOT breaker_heals OR ('breaker'::text = ANY (causes))),
     CONSTRAINT task_misfire_known CHECK (misfire = ANY (ARRAY['late'::text, 'skip'::text])),
     CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
     CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
@@ -482,6 +540,9 @@ COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 COMMENT ON COLUMN task.fill_cursor IS 'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (source_id).';
+COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that its messages pass. Until then they are made one by one, from one chunk. Null again after a pause for breaker or restored.';
+COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
+COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 
 CREATE VIEW task_recipient AS
@@ -522,6 +583,17 @@ CREATE TABLE template (
     CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
 );
 COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
+
+CREATE TABLE user_day (
+    openid text COLLATE "C" NOT NULL,
+    app_id integer NOT NULL,
+    day date NOT NULL,
+    tasks bigint[] NOT NULL,
+    CONSTRAINT user_day_pkey PRIMARY KEY (openid, app_id, day)
+) WITH (fillfactor=70);
+CREATE INDEX user_day_day_idx ON public.user_day USING btree (day);
+COMMENT ON TABLE user_day IS 'Messages of a person on a day (in the configured time zone) that count towards app.daily_cap. Written only while an app has a cap.';
+COMMENT ON COLUMN user_day.tasks IS 'The tasks whose message counts: taken in with the claim, and out again when it is certain that nothing was sent. A task stands in it once, so that neither can be done twice.';
 
 CREATE OR REPLACE FUNCTION public.add_reasons(a jsonb, b jsonb)
  RETURNS jsonb
@@ -580,6 +652,7 @@ DECLARE
     rate    double precision;
     own_rate double precision;
     behind  double precision;
+    lacks   boolean := false;
     granted bigint;
 BEGIN
     n := 0; gap := 0; wait := 0; used_up := false;
@@ -596,34 +669,41 @@ BEGIN
     IF NOT FOUND THEN
         INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, the_task, now) RETURNING * INTO own;
     END IF;
+    own.next_at := least(own.next_at, now + interval '1 s');
+    IF whole.next_at > now + interval '1 s' THEN -- the clock was set back
+        UPDATE limiter l SET next_at = now + interval '1 s' WHERE l.app_id = the_app AND l.task_id = 0 RETURNING * INTO whole;
+    END IF;
     rate := slowed_rate(a.rate_per_second, whole.slow_rate, whole.slow_base, now - whole.slow_at);
     SELECT ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, now - t.started_at) INTO own_rate FROM task t WHERE t.id = the_task;
 
     n := want;
     first := now + interval '50 ms';
-    IF rate > 0 THEN
+    IF own_rate > 0 AND rate > 0 AND own.next_at > now THEN
+        n := 0; wait := extract(epoch FROM own.next_at - now);
+    END IF;
+    IF n > 0 AND rate > 0 THEN
         SELECT min(l.virtual) INTO behind FROM limiter l
          WHERE l.app_id = the_app AND l.task_id NOT IN (0, the_task) AND l.asked_at > now - interval '100 ms';
         IF own.asked_at IS NULL OR own.asked_at < now - interval '1 s' THEN
-            own.virtual := greatest(own.virtual, coalesce(behind, 0));
+            own.virtual := greatest(own.virtual, whole.virtual);
         END IF;
-        due := least(whole.next_at, now + interval '1 s');
+        due := whole.next_at;
         first := greatest(due, first);
         gap := 1 / (rate * share);
         n := least(n, greatest(1, floor(rate * block)::integer));
+        lacks := n < want;
         IF due >= now + lead THEN
-            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005; lacks := true;
         ELSIF own.virtual > behind + rate * block / 16 THEN
-            n := 0; wait := 0.005;
+            n := 0; wait := 0.005; lacks := true;
         END IF;
     END IF;
     IF n > 0 AND own_rate > 0 THEN
-        due := least(own.next_at, now + interval '1 s');
+        due := own.next_at;
         IF rate > 0 THEN
-            IF due > now THEN
-                n := 0; wait := extract(epoch FROM due - now);
+            IF n > greatest(1, floor(own_rate * 0.01)::integer) THEN
+                n := greatest(1, floor(own_rate * 0.01)::integer); lacks := false;
             END IF;
-            n := least(n, greatest(1, floor(own_rate * 0.01)::integer));
             due := greatest(due, now - interval '20 ms');
         ELSE
             IF due >= now + lead THEN
@@ -646,13 +726,13 @@ BEGIN
     END IF;
 
     IF n > 0 AND rate > 0 THEN
-        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap) WHERE l.app_id = the_app AND l.task_id = 0;
+        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap), virtual = greatest(l.virtual, own.virtual) WHERE l.app_id = the_app AND l.task_id = 0;
         own.virtual := own.virtual + n::double precision / weight;
     END IF;
     IF n > 0 AND own_rate > 0 THEN
         own.next_at := due + make_interval(secs => n / (own_rate * share));
     END IF;
-    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = now WHERE l.app_id = the_app AND l.task_id = the_task;
+    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = CASE WHEN lacks THEN now END WHERE l.app_id = the_app AND l.task_id = the_task;
     now := clock_timestamp();
 END
 $function$
