@@ -92,6 +92,9 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
+	if err := d.wakeWaiting(ctx); err != nil {
+		return err
+	}
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err

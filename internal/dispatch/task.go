@@ -46,6 +46,9 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if err := notYet(spec); err != nil {
 		return nil, err
 	}
+	if err := checkWait(spec, time.Now(), maxAhead+maxWait); err != nil {
+		return nil, err
+	}
 	template, err := d.st.Template(ctx, appID, spec.TemplateID)
 	if errors.Is(err, push.ErrNotFound) {
 		return nil, &push.InvalidError{Field: "template_id", Rule: "unknown_template", Message: "is not a template of this app"}
@@ -74,12 +77,6 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 func notYet(spec push.TaskSpec) error {
 	if spec.RatePerSecond != 0 {
 		return &push.InvalidError{Field: "rate_per_second", Rule: "not_supported", Message: "must be 0: a limit of its own is not supported yet"}
-	}
-	if spec.WaitForPermitUntil != nil {
-		return &push.InvalidError{Field: "wait_for_permit_until", Rule: "not_supported", Message: "must be left out: waiting for permits is not supported yet"}
-	}
-	if spec.OnUnknown != "leave" {
-		return &push.InvalidError{Field: "on_unknown", Rule: "not_supported", Message: `must be "leave": nothing else is supported yet`}
 	}
 	if spec.Priority != "normal" {
 		return &push.InvalidError{Field: "priority", Rule: "not_supported", Message: `must be "normal": nothing else is supported yet`}

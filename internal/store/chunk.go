@@ -84,13 +84,17 @@ type QueuedChunk struct {
 	Generation int32
 }
 
+// dueChunk is a chunk that a job could work on now. One in which all that is open waits for permits is not due: it holds no worker
+// and no place in the window.
+const dueChunk = `state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()) AND (pending + sending > 0 OR waiting = 0)`
+
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
 func (s *Store) QueueChunks(ctx context.Context, taskID int64, window int) ([]QueuedChunk, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
-		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
+		       SELECT no FROM chunk WHERE task_id = $1 AND `+dueChunk+`
 		        ORDER BY no LIMIT greatest(0, $2 - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
@@ -109,6 +113,13 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Waiting is how many rows waited for a permit when the lease was taken. Waits says that the task waits for permits.
+	Waiting int
+	Waits   bool
+	// Resend says that a recipient whose outcome can no longer be learnt is sent to again with another permit, ResendAfter that was
+	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
+	Resend      bool
+	ResendAfter time.Duration
 }
 
 // TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
@@ -118,8 +129,11 @@ func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int3
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
 		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending`, taskID, no, generation, node)
-	_, err = pgx.ForEachRow(rows, []any{&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left}, func() error { ok = true; return nil })
+		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.waiting, t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend'`,
+		taskID, no, generation, node)
+	_, err = pgx.ForEachRow(rows, []any{
+		&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Waiting, &run.Waits, &run.Resend,
+	}, func() error { ok = true; return nil })
 	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
 }
 
