@@ -84,7 +84,9 @@ func TestDoubt_DeadAfterExpiryResends(t *testing.T) {
 	task := b.resendTask(users)
 	b.work(b.d)
 	b.send(task.ID)
-	b.eventually("two attempts are ambiguous", func() bool { return b.count(`SELECT count(*) FROM recipient WHERE ambiguous AND state = 0 AND attempt = 2`) == 1 })
+	b.eventually("two attempts are ambiguous", func() bool {
+		return b.count(`SELECT count(*) FROM recipient WHERE ambiguous AND state = 0 AND attempt = 2`) == 1
+	})
 	b.exec(`UPDATE form_id SET expires_at = (SELECT retry_at FROM recipient) + interval '10 min 100 ms' WHERE form_id = 'first'`)
 	b.wait(task.ID, push.TaskDone)
 	b.audit(task.ID)

@@ -141,7 +141,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	var columns []string
 	if t.Audience == push.AudienceList {
 		if t.Counts.Total == 0 {
-			return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: t.ID, State: t.State}
+			return d.emptyAudience(ctx, t)
 		}
 		a, err := d.st.Audience(ctx, t.ID)
 		if err != nil {

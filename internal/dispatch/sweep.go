@@ -92,14 +92,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
-	if err := d.wakeWaiting(ctx); err != nil {
-		return err
-	}
+	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err
 	}
-	errs := make([]error, 0, len(tasks))
+	errs := append(make([]error, 0, len(tasks)+1), second)
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}

@@ -21,14 +21,14 @@ func (s *Store) waits(ctx context.Context, run Run) (waits bool, err error) {
 	return waits, err
 }
 
-// WaitingRows are rows of one chunk that wait for a permit.
-type WaitingRows struct {
+// ChunkRows are rows of one chunk.
+type ChunkRows struct {
 	Chunk ChunkKey
 	Seqs  []int32
 }
 
 // WaitingOf finds the rows of users that wait in tasks of an app which are sending, by chunk. It costs one probe where no task waits.
-func (s *Store) WaitingOf(ctx context.Context, appID int32, users []string) ([]WaitingRows, error) {
+func (s *Store) WaitingOf(ctx context.Context, appID int32, users []string) ([]ChunkRows, error) {
 	var some bool
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM task WHERE app_id = $1 AND state = 'sending' AND wait_for_permit_until IS NOT NULL)`, appID).Scan(&some)
@@ -42,7 +42,7 @@ func (s *Store) WaitingOf(ctx context.Context, appID int32, users []string) ([]W
 		 CROSS JOIN LATERAL (SELECT r.seq, r.state FROM recipient r WHERE `+userInList("r", "u.user_id", "t.audience_id")+` LIMIT 1) r
 		 WHERE t.app_id = $1 AND t.state = 'sending' AND t.wait_for_permit_until IS NOT NULL AND t.planned_at IS NOT NULL AND r.state = 6
 		 GROUP BY 1, 2 ORDER BY 1, 2`, appID, users)
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w WaitingRows, err error) {
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w ChunkRows, err error) {
 		return w, row.Scan(&w.Chunk.TaskID, &w.Chunk.No, &w.Seqs)
 	})
 	return found, wrap(err, "find waiting rows")
