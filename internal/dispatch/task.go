@@ -43,9 +43,6 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := notYet(spec); err != nil {
-		return nil, err
-	}
 	if err := checkWait(spec, time.Now(), maxAhead+maxWait); err != nil {
 		return nil, err
 	}
@@ -71,17 +68,6 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 		return nil, nil //nolint:nilnil // a task without a product
 	}
 	return d.shelved(ctx, appID, spec.ProductCode)
-}
-
-// notYet refuses what a task can say and this version cannot do.
-func notYet(spec push.TaskSpec) error {
-	if spec.RatePerSecond != 0 {
-		return &push.InvalidError{Field: "rate_per_second", Rule: "not_supported", Message: "must be 0: a limit of its own is not supported yet"}
-	}
-	if spec.Priority != "normal" {
-		return &push.InvalidError{Field: "priority", Rule: "not_supported", Message: `must be "normal": nothing else is supported yet`}
-	}
-	return nil
 }
 
 // shelved finds a product that is on the shelf.
@@ -123,6 +109,20 @@ func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push
 		_, err = d.st.UpdateTask(ctx, id, spec)
 		return err
 	})
+}
+
+// SetTaskRate changes the limit of a task that has not ended, also while it is sending; every daemon obeys it within a second. 0 is
+// the app's.
+func (d *Dispatcher) SetTaskRate(ctx context.Context, actor string, id int64, rate int) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		spec := t.TaskSpec
+		spec.RatePerSecond = rate
+		if err := spec.Validate(); err != nil {
+			return err
+		}
+		return moved(t)(d.st.SetTaskRate(ctx, id, rate))
+	})
+	return d.logged(ctx, t, err, "task rate changed", actor)
 }
 
 // DeleteTask removes a draft with its list.
