@@ -51,12 +51,12 @@ func TestResend_ReachesThoseWhoDidNotGetIt(t *testing.T) {
 	b.wait(task.ID, push.TaskDone)
 	require.Equal(t, push.Counts{Total: 60, Sent: 38, Failed: 2, Skipped: 20}, b.audit(task.ID).Counts)
 
-	before := b.dump()
+	before := b.ledger()
 	_, err = b.d.Resend(t.Context(), "mary", task.ID, []push.Reason{push.Unsure, push.Capped})
 	refused(t, err, push.RefusedEmptyAudience)
 	_, err = b.d.Resend(t.Context(), "mary", task.ID, nil)
 	invalid(t, err, "reasons", "required")
-	require.Equal(t, before, b.dump())
+	require.Equal(t, before, b.ledger())
 
 	draft, err := b.d.Resend(t.Context(), "john", task.ID, []push.Reason{push.NoPermit, push.BadOpenID})
 	require.NoError(t, err)
