@@ -108,3 +108,32 @@ func TestLostAnswer_OfAnyCommitOfASend_NobodyTwiceAndNoCallRepeated(t *testing.T
 		})
 	}
 }
+
+// The answer to a claim is lost, and then the database is away for a while: the slots of the rows that it wrote stay taken until they
+// are known to be pending again (invariant 2).
+func TestLostAnswer_OfAClaim_AndThenTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	b, wire := onWire(t, nil)
+	users := b.users(200, 3)
+	task := b.draft(users)
+	b.atMost(b.conf.InFlight)
+	b.work(b.d)
+	var away, over atomic.Int64
+	wire.Lose(func(e storetest.Exchange) bool {
+		now := time.Now().UnixNano()
+		if over.Load() == 0 && e.Committed && e.Has("permit AS (UPDATE form_id") {
+			over.Store(now + (2 * time.Second).Nanoseconds())
+		}
+		lost := now < over.Load()
+		if lost {
+			away.Add(1)
+		}
+		return lost
+	})
+	b.send(task.ID)
+	b.wait(task.ID, push.TaskDone)
+	require.Greater(t, away.Load(), int64(3))
+	require.Equal(t, push.Counts{Total: 200, Sent: 200}, b.audit(task.ID).Counts)
+	b.once(users)
+	require.Equal(t, int64(200), b.sim.Stats().Calls-int64(b.count(`SELECT count(*) FROM recipient WHERE inferred`)))
+}
