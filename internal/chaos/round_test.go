@@ -31,8 +31,7 @@ type round struct {
 func (s *storm) play(name string, n, faults int, apart time.Duration, missed bool) round {
 	s.t.Helper()
 	task := s.w.draft(s.t, name, n)
-	_, after := s.w.platform.received(s.t, 1<<60)
-	after = s.w.platform.stats(s.t).Messages
+	after := s.w.platform.stats(s.t).Messages
 	used := s.w.platform.stats(s.t).ByErrCode[41029]
 	first := len(s.events)
 	begun := time.Now()
