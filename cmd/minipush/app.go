@@ -126,39 +126,12 @@ func (c *cli) appList() *cobra.Command {
 			return c.answer(map[string]any{"apps": apps}, func(w io.Writer) {
 				rows := make([][]string, len(apps))
 				for i, a := range apps {
-					rows[i] = []string{a.Key, a.AppID, a.BaseURL, yesNo(a.PausedAt == nil, "active", "paused"), limits(a.AppSettings), s.clock.minute(a.CreatedAt)}
+					rows[i] = []string{a.Key, a.AppID, a.BaseURL, switchText(a), limits(a.AppSettings), s.clock.minute(a.CreatedAt)}
 				}
 				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "LIMITS", "CREATED"}, rows)
 			})
 		}),
 	}
-}
-
-func (c *cli) appPause() *cobra.Command {
-	return &cobra.Command{
-		Use: "pause KEY", Short: "Stop every call for an app, at once", Args: cobra.ExactArgs(1),
-		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
-			app, err := s.dispatch.PauseApp(ctx, s.actor, args[0])
-			return c.appAnswer(app, err, "paused: no call is made for it until: minipush app resume "+args[0])
-		}),
-	}
-}
-
-func (c *cli) appResume() *cobra.Command {
-	return &cobra.Command{
-		Use: "resume KEY", Short: "Let the calls of an app go on", Args: cobra.ExactArgs(1),
-		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
-			app, err := s.dispatch.ResumeApp(ctx, args[0])
-			return c.appAnswer(app, err, "active")
-		}),
-	}
-}
-
-func (c *cli) appAnswer(app push.App, err error, what string) error {
-	if err != nil {
-		return err
-	}
-	return c.answer(app, func(w io.Writer) { fmt.Fprintf(w, "app %s is %s\n", app.Key, what) })
 }
 
 // mustHave marks flags that a command cannot do without.

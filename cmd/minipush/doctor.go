@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,6 +104,10 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if note("workers", workers.text(), err) {
 		all[len(all)-1].Warning = workers.live == 0
 	}
+	queues, err := db.store.PausedQueues(ctx)
+	if note("job queues", queuesText(queues), err) {
+		all[len(all)-1].Warning = len(queues) > 0
+	}
 	apps, err := db.store.Apps(ctx)
 	if err != nil {
 		note("platform", "", err)
@@ -111,6 +116,14 @@ func (c *cli) examine(ctx context.Context) []finding {
 		note("platform of "+app.Key, app.BaseURL, reachable(ctx, app.BaseURL))
 	}
 	return all
+}
+
+// queuesText says which queues were paused in the pages of the job table: nothing else would say why their tasks stand still.
+func queuesText(paused []string) string {
+	if len(paused) == 0 {
+		return "none is paused"
+	}
+	return fmt.Sprintf("paused in the job pages: %s; tasks stand still until it is resumed at /ops/jobs/queues", strings.Join(paused, ", "))
 }
 
 // sameDatabase checks that the direct address leads to the same database of the same cluster.

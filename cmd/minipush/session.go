@@ -85,6 +85,10 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 	if margin == 0 {
 		margin = -time.Second
 	}
+	canary := cfg.Breaker.CanarySent
+	if canary == 0 {
+		canary = -1
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "minipush"
@@ -92,6 +96,12 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 	return dispatch.Config{
 		ChunkSize: cfg.Send.ChunkSize, Workers: cfg.Send.Workers, InFlight: cfg.Send.InFlight, Window: cfg.Send.Window,
 		CallTimeout: cfg.Send.CallTimeout, PermitMargin: margin,
+		Canary: dispatch.CanaryConfig{Sent: canary, Refused: cfg.Breaker.CanaryRefused},
+		Breaker: dispatch.BreakerConfig{
+			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, Refused: cfg.Breaker.Refused,
+			TroublePercent: cfg.Breaker.TroublePercent, TroubleFor: cfg.Breaker.TroubleFor,
+			ProbeFirst: cfg.Breaker.ProbeFirst, ProbeMax: cfg.Breaker.ProbeMax, Used: cfg.Breaker.UsedFormIDs,
+		},
 		CronStartDue: cfg.Cron.StartDueTasks, CronExpire: cfg.Cron.ExpireFormIDs, CronPurge: cfg.Cron.Purge,
 		NodeName: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Retention: dispatch.Retention{

@@ -125,7 +125,16 @@ func (c *cli) taskShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.answer(t, func(w io.Writer) { taskDetail(w, s.clock, t) })
+			queues, err := s.store.PausedQueues(ctx)
+			if err != nil {
+				return err
+			}
+			return c.answer(t, func(w io.Writer) {
+				taskDetail(w, s.clock, t)
+				if len(queues) > 0 && t.State == push.TaskSending {
+					fmt.Fprintln(w, "\n"+queuesText(queues))
+				}
+			})
 		}),
 	}
 }

@@ -65,6 +65,29 @@ func throughParts(t *testing.T, parts []part) {
 	}
 }
 
+// stalls measures how late this machine wakes who sleeps, until it is asked. A bound is for a machine that runs what is to run: it is
+// widened by ten times the worst.
+func stalls() (allowance func() time.Duration) {
+	stop, worst := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		late := time.Duration(0)
+		for {
+			asleep := time.Now()
+			select {
+			case <-stop:
+				worst <- late
+				return
+			case <-time.After(20 * time.Millisecond):
+				late = max(late, time.Since(asleep)-20*time.Millisecond)
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		return 10 * <-worst
+	}
+}
+
 // working waits until a daemon has many calls under way.
 func (w *world) working(t *testing.T, d *daemon) {
 	t.Helper()
@@ -143,11 +166,11 @@ func stoppedIsNotDead(t *testing.T, w *world) {
 func killedGoesOnElsewhere(t *testing.T, w *world) {
 	t.Helper()
 	life, node, _ := w.daemons[0].now()
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	life.kill()
 	free, called := w.goneOn(t, w.leases(t, node), at)
 	t.Logf("rows pending again after %s, called again after %s", free, called)
-	require.Less(t, free, onAnother)
+	require.Less(t, free, onAnother+allowance())
 	require.NoError(t, w.daemons[0].start(context.Background()))
 }
 
@@ -162,24 +185,24 @@ func killedGoesOnAfterItsRestart(t *testing.T, w *world) {
 		_, node, _ := d.now()
 		leases = append(leases, w.leases(t, node)...)
 	}
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	require.NoError(t, w.daemons[1].start(context.Background()))
 	free, called := w.goneOn(t, leases, at)
 	t.Logf("rows pending again %s after the restart, called again after %s", free, called)
-	require.Less(t, free, ownRestart)
+	require.Less(t, free, ownRestart+allowance())
 	require.NoError(t, w.daemons[0].start(context.Background()))
 }
 
 func staleRunChangesNothing(t *testing.T, w *world) {
 	t.Helper()
 	life, node, _ := w.daemons[0].now()
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	life.signal(syscall.SIGSTOP)
 	defer life.signal(syscall.SIGCONT)
 	leases := w.leases(t, node)
 	free, _ := w.goneOn(t, leases, at)
 	require.Greater(t, free, 7*time.Second, "a stopped process is dead only when its lease is over")
-	require.Less(t, free, onAnother)
+	require.Less(t, free, onAnother+allowance())
 	require.Zero(t, w.pg.count(t, `SELECT count(*) FROM chunk WHERE node_id = $1`, node))
 	life.signal(syscall.SIGCONT) // it goes on with calls that it had begun, and writes nothing of them: the judge sees
 }

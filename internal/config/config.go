@@ -34,6 +34,7 @@ type Config struct {
 	TimeZone  string    `yaml:"time_zone" env:"TIME_ZONE" doc:"IANA zone of cron specs without CRON_TZ=, of quiet hours and daily caps, and of times that are shown."`
 	Log       Log       `yaml:"log" envPrefix:"LOG_" doc:"Logs, on standard error."`
 	Send      Send      `yaml:"send" envPrefix:"SEND_" doc:"Sending. Rates are limits of an app and of a task, not of a daemon, and are set there."`
+	Breaker   Breaker   `yaml:"breaker" envPrefix:"BREAKER_" doc:"When a task stops by itself. Shares are of the last answers that one daemon has had."`
 	Cron      Cron      `yaml:"cron" envPrefix:"CRON_" doc:"Cron entries: 5 fields, or 6 with seconds first, or a descriptor such as @hourly or \"@every 10s\". They run in time_zone unless they begin with CRON_TZ=. Each entry only wakes a sweeper that reads the tables, so a tick that is lost costs delay and nothing else."`
 	Retention Retention `yaml:"retention" envPrefix:"RETENTION_" doc:"How long rows are kept before the purge deletes them."`
 	Import    Import    `yaml:"import" envPrefix:"IMPORT_" doc:"Limits of uploaded audiences. A file over a limit is refused and the task stays as it was."`
@@ -66,6 +67,20 @@ type Send struct {
 	Window       int           `yaml:"window" env:"WINDOW" min:"1" max:"256" doc:"Chunk jobs that one task keeps queued or running, over all daemons."`
 	CallTimeout  time.Duration `yaml:"call_timeout" env:"CALL_TIMEOUT" min:"100ms" max:"9s" doc:"Time limit of one call to the platform. A call that is cut off is ambiguous: it may have sent."`
 	PermitMargin time.Duration `yaml:"permit_margin" env:"PERMIT_MARGIN" min:"0s" max:"24h" doc:"A formId is claimed until this long before it expires, since the platform's clock is not ours."`
+}
+
+// Breaker says when a task stops by itself, and when it goes on.
+type Breaker struct {
+	CanarySent     int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
+	CanaryRefused  int           `yaml:"canary_refused" env:"CANARY_REFUSED" min:"1" max:"20" doc:"Recipients refused in a row at the start of a task, as those of another app are, that pause it."`
+	Window         int           `yaml:"window" env:"WINDOW" min:"20" max:"10000" doc:"Answers that a share is taken of."`
+	FailedPercent  int           `yaml:"failed_percent" env:"FAILED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that failed or found the formId dead, in per cent, that pauses the task until a person resumes it."`
+	Refused        int           `yaml:"refused" env:"REFUSED" min:"1" max:"10000" doc:"Recipients refused in a row, later than at the start, that do the same."`
+	TroublePercent int           `yaml:"trouble_percent" env:"TROUBLE_PERCENT" min:"1" max:"100" doc:"Share of an app's calls without a usable answer (none, 5xx, a page, -1, no token), in per cent, that pauses the tasks of the app until the platform answers."`
+	TroubleFor     time.Duration `yaml:"trouble_for" env:"TROUBLE_FOR" min:"1s" max:"1h" doc:"How long an app's calls may go without any answer; then the same."`
+	ProbeFirst     time.Duration `yaml:"probe_first" env:"PROBE_FIRST" min:"100ms" max:"1h" doc:"How long after it one call tries the platform again; the wait doubles with each call that is not answered."`
+	ProbeMax       time.Duration `yaml:"probe_max" env:"PROBE_MAX" min:"100ms" max:"24h" doc:"The longest wait between two such calls."`
+	UsedFormIDs    int           `yaml:"used_form_ids" env:"USED_FORM_IDS" min:"2" max:"1000" doc:"Unused formIds in a row that the platform calls used: the app's tasks are held, as of a restored database."`
 }
 
 // Cron holds the specs of the cron entries.
@@ -106,6 +121,18 @@ func Default() Config {
 			Window:       16,
 			CallTimeout:  8 * time.Second,
 			PermitMargin: 10 * time.Minute,
+		},
+		Breaker: Breaker{
+			CanarySent:     5,
+			CanaryRefused:  10,
+			Window:         200,
+			FailedPercent:  80,
+			Refused:        50,
+			TroublePercent: 50,
+			TroubleFor:     30 * time.Second,
+			ProbeFirst:     30 * time.Second,
+			ProbeMax:       5 * time.Minute,
+			UsedFormIDs:    10,
 		},
 		Cron: Cron{
 			StartDueTasks: "* * * * * *",

@@ -57,6 +57,9 @@ func (c *Config) problems() []*ValueError {
 			add("http.ops_addr", "is the same as http.addr; leave it empty to have both on one address")
 		}
 	}
+	if c.Breaker.ProbeFirst > c.Breaker.ProbeMax {
+		add("breaker.probe_first", "is longer than breaker.probe_max")
+	}
 	if c.SecretKey != "" {
 		if _, err := seal.NewKey(c.SecretKey.Reveal()); err != nil {
 			add("secret_key", err.Error())

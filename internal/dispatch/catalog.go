@@ -88,39 +88,6 @@ func secretContext(appID int32) string { return fmt.Sprintf("app/%d/secret", app
 
 func tokenContext(appID int32) string { return fmt.Sprintf("app/%d/token", appID) }
 
-// PauseApp turns the kill switch on: no daemon makes a call for the app until it is resumed.
-// Its tasks that are under way show the cause app_paused.
-func (d *Dispatcher) PauseApp(ctx context.Context, actor, key string) (app push.App, err error) {
-	err = d.st.InTx(ctx, func(ctx context.Context) error {
-		if app, err = d.st.SetAppPaused(ctx, key, actor); err != nil {
-			return err
-		}
-		return d.st.PauseTasksOfApp(ctx, app.ID, push.CauseAppPaused)
-	})
-	if err == nil {
-		d.log.WarnContext(ctx, "app paused", slog.Any("app", key), slog.Any("actor", actor))
-	}
-	return app, err
-}
-
-// ResumeApp turns the kill switch off; its tasks go on.
-func (d *Dispatcher) ResumeApp(ctx context.Context, key string) (app push.App, err error) {
-	err = d.st.InTx(ctx, func(ctx context.Context) error {
-		if app, err = d.st.SetAppPaused(ctx, key, ""); err != nil {
-			return err
-		}
-		resumed, err := d.st.ResumeTasksOfApp(ctx, app.ID, push.CauseAppPaused)
-		for _, id := range resumed {
-			err = errors.Join(err, d.goOn(ctx, id))
-		}
-		return err
-	})
-	if err == nil {
-		d.log.InfoContext(ctx, "app resumed", slog.Any("app", key))
-	}
-	return app, err
-}
-
 // PutProduct writes a product. Tasks keep what they took until they take it anew.
 func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Product, error) {
 	if err := p.Validate(); err != nil {

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"minipush/internal/push"
 )
@@ -34,13 +35,17 @@ func (d *Dispatcher) Pause(ctx context.Context, actor string, id int64) (push.Ta
 	return d.logged(ctx, t, err, "task paused", actor)
 }
 
-// Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others.
-func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (push.Task, error) {
-	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
-		return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
-			push.CauseOperator, push.CauseQuota, push.CauseBreaker,
-			push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,
-		}))
+// Resume ends a pause: it takes out every cause that a person may overrule. The task stays paused for the others. One that had not
+// begun is scheduled again.
+func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (t push.Task, err error) {
+	err = d.withProbe(ctx, id, func(ctx context.Context) (push.Task, error) {
+		t, err = d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+			return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
+				push.CauseOperator, push.CauseQuota, push.CauseBreaker,
+				push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,
+			}))
+		})
+		return t, err
 	})
 	if err == nil && t.State == push.TaskSending {
 		err = d.goOn(ctx, id)
@@ -60,7 +65,9 @@ func (d *Dispatcher) goOn(ctx context.Context, id int64) error {
 	})
 }
 
-// Cancel ends a task for good. Recipients that are pending become skipped; calls in flight end as they end.
+// Cancel ends a task for good. Recipients that are pending become skipped, in batches; calls in flight end as they end. An ambiguous
+// one, which only another call could decide, becomes unknown and keeps its permit: no call is made for a task that was canceled, and one
+// that got through must not be called unsent.
 func (d *Dispatcher) Cancel(ctx context.Context, actor string, id int64) (push.Task, error) {
 	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
 		p, err := d.st.LockPlan(ctx, id)
@@ -82,20 +89,23 @@ func (d *Dispatcher) Cancel(ctx context.Context, actor string, id int64) (push.T
 	})
 	if err == nil {
 		d.gate.close(id)
-		if err = d.cancelChunks(ctx, id); err == nil {
+		if err = d.cancelChunks(ctx, id, cancelHere); err == nil {
 			t, err = d.st.Task(ctx, id)
 		}
 	}
 	return d.logged(ctx, t, err, "task canceled", actor)
 }
 
-// cancelBatch bounds the chunks of a canceled task that one request, or one round of the sweeper, settles.
-const cancelBatch = 100
+// How long a request settles the chunks of a task that it has canceled, and how long a round of the sweeper does.
+const (
+	cancelHere  = 300 * time.Millisecond
+	cancelRound = time.Second
+)
 
 // cancelChunks settles chunks of a canceled task that no run holds, one short transaction each. Those that are being run, and
-// what is more than a batch, are left to the sweeper.
-func (d *Dispatcher) cancelChunks(ctx context.Context, id int64) error {
-	for range cancelBatch {
+// what takes longer, are left to the sweeper.
+func (d *Dispatcher) cancelChunks(ctx context.Context, id int64, limit time.Duration) error {
+	for until := time.Now().Add(limit); time.Now().Before(until); {
 		if more, err := d.st.CancelChunk(ctx, id); err != nil || !more {
 			return err
 		}

@@ -41,7 +41,10 @@ type Config struct {
 	// DirectURL is a connection string that does not go through a pooler, for the heartbeat and the queue. Default: the store's own.
 	DirectURL string
 	// NodeName is how this process calls itself in table node. Default: "minipush".
-	NodeName  string
+	NodeName string
+	// Canary and Breaker say when a task stops by itself.
+	Canary    CanaryConfig
+	Breaker   BreakerConfig
 	Retention Retention
 	// Import are the limits of uploads, BatchRows how many rows go into one transaction. Default 10,000.
 	Import    intake.Limits
@@ -94,6 +97,8 @@ func (c *Config) fill() error {
 	text(&c.CronExpire, "0 * * * * *")
 	text(&c.CronPurge, "0 17 3 * * *")
 	text(&c.NodeName, "minipush")
+	c.Canary.fill()
+	c.Breaker.fill()
 	if c.Location == nil || c.Key == nil {
 		return errors.New("dispatch needs a location and a key")
 	}
@@ -108,6 +113,7 @@ type Dispatcher struct {
 	river   *river.Client[pgx.Tx]
 	clients *clients
 	metrics *metrics
+	breaker *breaker
 
 	// The rest is of a working daemon: nil or unused before Start.
 	slots    *slots
@@ -127,7 +133,7 @@ func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), slots: newSlots(cfg.InFlight), runs: newRuns(), callers: newCallers(), wake: make(chan struct{}, 1)}
+	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), breaker: newBreaker(cfg.Breaker), slots: newSlots(cfg.InFlight), runs: newRuns(), callers: newCallers(), wake: make(chan struct{}, 1)}
 	d.clients = newClients(cfg, st, log)
 	d.gate = newGate(d)
 	client, err := newInserter(st.Pool(), log)

@@ -48,4 +48,24 @@
 // recipient failed. A call that could not be made at all, for want of a connection, a token or the database, is no attempt: it is
 // tried again every 5 s for as long as it takes. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
 // A run does not wait for a retry: it ends, and the chunk is queued when the first row is due.
+//
+// # What stops a task
+//
+// A person: Pause, Cancel, PauseApp. Each is a commit that every daemon sees in its next look at the states (gate.go), four times a second;
+// a look holds for 0.9 s, so that no call starts later than a second after the answer even where the database answers slowly.
+// A canceled task makes no further call: what is pending is skipped, in short transactions; what is in flight ends as it ends; an ambiguous
+// recipient, whom only another call could decide, is unknown, and keeps its permit.
+//
+// Its first calls (canary.go), one by one from one chunk: an error of template, page or settings pauses it at the first; ten refused
+// recipients in a row (the list of another app) pause it; after five that were sent, or 20 answered ones, the window opens. Who was
+// refused stays failed, at most 20 of them, and may be sent to again by hand. A task that a breaker paused starts with a canary again.
+//
+// Its answers (breaker.go): many refused recipients in a row or in share pause it for a person. An app's calls without a usable answer open
+// the app's breaker, a row of a table: its tasks are paused, and when the wait is over one of them goes on with its canary, whose
+// first call decides: answered, the row goes and all go on; not, the wait doubles. A task that a person resumes makes that call at once. What each
+// process has seen is its own, what follows from it is in the tables: any daemon makes the probe, after any restart.
+//
+// A copy of the database (restored.go): where cluster, timeline or database are not those of the last use, every task is held before the
+// first call, for a person to decide. A copy that cannot be told so shows by formIds that stand as unused and were used: a run of those
+// holds the app's tasks.
 package dispatch

@@ -28,3 +28,6 @@ func (d *Dispatcher) NodeID() int64 { return d.node.id }
 
 // StartJob is the start job of a task, as the queue takes it.
 func StartJob(task int64) river.JobArgs { return startArgs{TaskID: task} }
+
+// QuotaUntil is when a quota is tried again.
+var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test

@@ -45,7 +45,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		pool.Close()
 		return err
 	}
-	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log); err != nil {
+	if d.node, err = startNode(ctx, d.st, url, d.cfg.NodeName, d.log, d.checkIdentity); err != nil {
 		pool.Close()
 		return fmt.Errorf("start node: %w", err)
 	}
@@ -122,7 +122,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, d.st.StopNode(after, d.node.id))
 	}
-	err = errors.Join(err, within(ctx, "calls", d.callers.close), within(ctx, "queue pool", d.jobsPool.Close))
+	err = errors.Join(err, within(ctx, "pacers", d.gate.pacing.Wait), within(ctx, "calls", d.callers.close), within(ctx, "queue pool", d.jobsPool.Close))
 	d.clients.close()
 	d.log.InfoContext(ctx, "worker stopped", slog.Any("node", d.node.id), slog.Any("duration", time.Since(begun)))
 	return err

@@ -37,15 +37,17 @@ type node struct {
 	// since is when the beats without a gap began, in nanoseconds since start.
 	since atomic.Int64
 	start time.Time
+	// check is asked on each new connection, before the beat that lets calls start.
+	check func(ctx context.Context) error
 }
 
 // startNode registers this process and beats once.
-func startNode(ctx context.Context, st *store.Store, url, name string, log *slog.Logger) (*node, error) {
+func startNode(ctx context.Context, st *store.Store, url, name string, log *slog.Logger, check func(ctx context.Context) error) (*node, error) {
 	id, err := st.InsertNode(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{id: id, name: name, url: url, log: log.With(slog.Any("node", id)), start: time.Now()}
+	n := &node{id: id, name: name, url: url, log: log.With(slog.Any("node", id)), start: time.Now(), check: check}
 	if err := n.beat(ctx); err != nil {
 		return nil, fmt.Errorf("first beat: %w", err)
 	}
@@ -94,6 +96,9 @@ func (n *node) beat(ctx context.Context) error {
 		n.log.WarnContext(ctx, "heartbeat connection lost", slog.Any("err", err))
 		n.hangUp(ctx)
 		asked = time.Since(n.start)
+	}
+	if err := n.check(ctx); err != nil {
+		return err
 	}
 	conn, err := pgx.Connect(ctx, n.url)
 	if err != nil {

@@ -27,6 +27,12 @@ type verdict struct {
 	pause push.Cause
 	// advice is what to do about the pause.
 	advice string
+	// signal is what the answer says beside it; err is what stood in its place.
+	signal signal
+	err    error
+	// slow says that the platform asked for fewer calls; begun is when this one started.
+	slow  bool
+	begun time.Time
 	// away is why no request could be made at all; nil where one was.
 	away error
 }
@@ -45,7 +51,7 @@ type answer struct {
 func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 
-		RID: a.result.RID, MsgID: a.result.MsgID}}
+		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate}
 	switch {
 	case !a.started:
 		v.notStarted(a)
@@ -56,6 +62,7 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	default:
 		v.certain(a, personal)
 	}
+	v.signal, v.err = signalOf(a, &v), a.result.Err
 	return v
 }
 

@@ -69,6 +69,9 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
 	if p.AppPaused {
 		return d.pauseTask(ctx, taskID, push.CauseAppPaused, "")
 	}
+	if p.QuotaUntil != nil {
+		return d.quotaOut(ctx, p.AppID, taskID, *p.QuotaUntil, "今日推送次数已用完 The quota of the day is used up")
+	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)
 		if err != nil || !ok {

@@ -32,12 +32,15 @@ type run struct {
 	d       *Dispatcher
 	log     *slog.Logger
 	content *content
+	canary  *canary
 	client  *appClient
 	answers chan answer
 	until   time.Time
 
 	// cursor and hi are what is left of the current pass over the chunk's rows.
 	cursor, hi int32
+	// yield is the share of claimed rows that were to be called lately: a limited run claims so many that its slots are used.
+	yield float64
 	// ambiguous says that rows with a kept permit may be due in this pass.
 	ambiguous bool
 	// claimed counts the rows settled or called in this pass; contended that a permit was held by a rival.
@@ -74,7 +77,11 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	defer d.gate.leave(taskID)
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, ambiguous: generation > 1 || lease.Left > 0,
+		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: generation > 1 || lease.Left > 0,
+	}
+	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
+		r.wait = contendedWait
+		return d.endRun(ctx, r)
 	}
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
@@ -137,6 +144,16 @@ func (r *run) claim(ctx context.Context) error {
 		if !r.ambiguous {
 			want = min(want, int(r.hi-r.cursor))
 		}
+		if want = r.bound(want); want == 0 {
+			return nil
+		}
+		pacer, probe := r.d.gate.pace(r.AppID, r.TaskID)
+		if probe {
+			if r.inFlight > 0 || len(r.done) > 0 {
+				return nil
+			}
+			want = 1
+		}
 		n := r.d.slots.tryTake(want, (want+1)/2)
 		if n == 0 && r.inFlight == 0 && len(r.done) == 0 {
 			n = r.d.slots.take(ctx, want, (want+1)/2)
@@ -144,29 +161,70 @@ func (r *run) claim(ctx context.Context) error {
 		if n == 0 {
 			return nil
 		}
-		claim, err := r.claimBatch(ctx, n)
-		if isUncertain(err) {
-			if err := r.unclaim(ctx, err); err != nil {
-				r.owed += n
-				return err
+		var times []time.Time
+		if pacer != nil {
+			if times = pacer.reserve(n); len(times) == 0 {
+				r.d.slots.give(n)
+				return r.awaitTimes(ctx, pacer)
 			}
-			r.d.slots.give(n)
-			r.contended = true // the rows are pending, for the next pass
-			return nil
+			paced := min(n, int(float64(len(times))/r.yield))
+			r.d.slots.give(n - paced)
+			n = paced
 		}
-		r.d.slots.give(n - len(claim.Sending))
-		if errors.Is(err, store.ErrClosed) {
-			r.closed = true
-			return nil
-		}
-		if err != nil {
+		if err := r.claimAndStart(ctx, n, pacer, times); err != nil || r.closed {
 			return err
 		}
-		r.claimed += len(claim.Sending) + claim.Ended
-		r.contended = r.contended || claim.Contended
-		for i := range claim.Sending {
-			r.start(ctx, claim.Sending[i])
+	}
+	return nil
+}
+
+// awaitTimes waits a moment for the next times of a limited task, if there is nothing else to do.
+func (r *run) awaitTimes(ctx context.Context, p *pacer) error {
+	if p.exhausted() {
+		r.closed = true
+		return r.d.budgetUsedUp(ctx, r.AppID, r.TaskID)
+	}
+	if r.inFlight == 0 && len(r.done) == 0 {
+		p.await(ctx)
+	}
+	return nil
+}
+
+// claimAndStart claims n rows, for which slots are held, and starts their calls; times are the ones at which they may start.
+func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.Time) error {
+	from := r.cursor
+	claim, err := r.claimBatch(ctx, n)
+	if isUncertain(err) {
+		if err = r.unclaim(ctx, err); err != nil {
+			r.owed, n = r.owed+n, 0
 		}
+		from, r.contended = r.cursor, true // what was put back is pending, for the next pass
+	}
+	r.d.slots.give(n - len(claim.Sending))
+	if p != nil {
+		used := min(len(times), len(claim.Sending))
+		p.giveBack(times[used:])
+		times = times[:used]
+		if rows := int(r.cursor - from); rows > 0 && err == nil {
+			r.yield = min(1, max(0.02, 0.7*r.yield+0.3*float64(len(claim.Sending))/float64(rows)))
+		}
+	}
+	if errors.Is(err, store.ErrClosed) {
+		r.closed = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.claimed += len(claim.Sending) + claim.Ended
+	r.contended = r.contended || claim.Contended
+	r.canary.claimed(len(claim.Sending))
+	for i := range claim.Sending {
+		var at time.Time
+		if i < len(times) {
+			at = times[i]
+		}
+		r.start(ctx, claim.Sending[i], p, at)
 	}
 	return nil
 }
@@ -177,22 +235,26 @@ func (r *run) claimBatch(ctx context.Context, n int) (store.Claim, error) {
 		r.ambiguous = err == nil && len(claim.Sending)+claim.Ended == n
 		return claim, err
 	}
-	to := min(r.cursor+int32(n), r.hi) //nolint:gosec // n is at most a batch
+	to, err := r.boundRange(ctx, min(r.cursor+int32(n), r.hi)) //nolint:gosec // n is at most a batch
+	if err != nil {
+		return store.Claim{}, err
+	}
 	claim, err := r.d.st.Claim(ctx, r.Run, r.cursor, to, r.d.cfg.PermitMargin)
 	r.cursor = to
 	return claim, err
 }
 
-// start calls the platform for one recipient, in a goroutine that answers exactly once.
-func (r *run) start(ctx context.Context, c store.Claimed) {
+// start calls the platform for one recipient, in a goroutine that answers exactly once. A limited task has a pacer, and the
+// time at which the call may start; zero: it asks for one.
+func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time) {
 	r.inFlight++
 	r.users[c.Seq] = c.UserID
-	r.d.callers.do(func() { r.answers <- r.call(context.WithoutCancel(ctx), c) })
+	r.d.callers.do(func() { r.answers <- r.call(context.WithoutCancel(ctx), c, p, at) })
 }
 
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
-func (r *run) call(ctx context.Context, c store.Claimed) answer {
+func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
 	a := answer{Claimed: c}
 	message, err := r.content.message(&c)
 	if err != nil {
@@ -200,13 +262,16 @@ func (r *run) call(ctx context.Context, c store.Claimed) answer {
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
 		return a
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.d.cfg.CallTimeout+tokenWait, errors.New("the call took too long"))
-	defer cancel()
-	_, _ = r.client.tokens.Token(ctx) // the send meets the same error, and says what it means
+	if _, err := r.client.tokens.Token(ctx); err == nil && p != nil && !p.wait(ctx, at, func() bool { return r.d.gate.open(r.TaskID) }) {
+		a.at = time.Now()
+		return a
+	} // else the send meets the same error, and says what it means
 	if !r.d.gate.open(r.TaskID) {
 		a.at = time.Now()
 		return a
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.d.cfg.CallTimeout+tokenWait, errors.New("the call took too long"))
+	defer cancel()
 	r.d.metrics.inFlightNow.Add(1)
 	a.started, a.result = true, r.client.SendTemplate(ctx, message)
 	r.d.metrics.inFlightNow.Add(-1)
@@ -217,7 +282,11 @@ func (r *run) call(ctx context.Context, c store.Claimed) answer {
 
 // collect waits for answers until there are enough to write: all that are in flight, a batch, or the oldest has waited enough.
 func (r *run) collect() {
-	timeout := time.NewTimer(flushAfter)
+	wait := flushAfter
+	if p, _ := r.d.gate.pace(r.AppID, r.TaskID); p != nil {
+		wait = 2 * slotNear // the next times come soon
+	}
+	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for r.inFlight > 0 && len(r.done) < r.d.slots.batch() {
 		select {
@@ -259,8 +328,10 @@ func (r *run) flush(ctx context.Context) error {
 		return err
 	}
 	r.d.slots.give(len(done))
+	r.slowIfAsked(ctx, done)
 	r.pauseIfAsked(ctx, done)
 	r.warnIfAway(ctx, done)
+	r.watch(ctx, done)
 	return nil
 }
 
@@ -352,10 +423,39 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
 	if i < 0 {
 		return
 	}
-	r.closed = true
-	r.d.clients.doubt(r.AppID)
-	if err := r.d.pauseTask(ctx, r.TaskID, done[i].pause, fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)); err != nil {
-		r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
+	note := fmt.Sprintf("%d: %s", done[i].Code, done[i].advice)
+	if done[i].pause == push.CauseBreaker {
+		note += " 处理后请继续任务 Mend it, then resume the task."
+	}
+	if done[i].pause == push.CauseQuota {
+		r.closed = true
+		r.d.clients.doubt(r.AppID)
+		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, quotaUntil(done[i].begun), note); err != nil {
+			r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
+		}
+		return
+	}
+	r.trip(ctx, done[i].pause, note)
+}
+
+// slowIfAsked halves the app's rate if the platform asked for it, and ends the pause for a quota once a probe was not refused for it.
+func (r *run) slowIfAsked(ctx context.Context, done []verdict) {
+	r.client.rate.add(len(done))
+	if slices.ContainsFunc(done, func(v verdict) bool { return v.slow }) {
+		rate, slowed, err := r.d.st.SlowDown(ctx, r.AppID, r.client.rate.perSecond())
+		if err != nil {
+			r.log.ErrorContext(ctx, "app not slowed down", slog.Any("err", err))
+		} else if slowed {
+			r.log.WarnContext(ctx, "platform asked to slow down", slog.Any("rate_per_second", rate))
+		}
+	}
+	if _, probe := r.d.gate.pace(r.AppID, r.TaskID); !probe {
+		return
+	}
+	if slices.ContainsFunc(done, func(v verdict) bool { return v.State == push.Sent }) {
+		if err := r.d.quotaBack(ctx, r.AppID, r.TaskID); err != nil {
+			r.log.ErrorContext(ctx, "tasks not resumed", slog.Any("err", err))
+		}
 	}
 }
 

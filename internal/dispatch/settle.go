@@ -16,6 +16,9 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 		if err != nil || !held {
 			return err
 		}
+		if err := r.saveCanary(ctx); err != nil {
+			return err
+		}
 		queued, err := d.queueChunks(ctx, r.TaskID)
 		if err != nil || queued > 0 || !done {
 			return err
@@ -28,7 +31,7 @@ func (d *Dispatcher) endRun(ctx context.Context, r *run) error {
 func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64) (int, error) {
 	queued := 0
 	err := d.st.InTx(ctx, func(ctx context.Context) error {
-		chunks, err := d.st.QueueChunks(ctx, taskID, d.cfg.Window)
+		chunks, err := d.st.QueueChunks(ctx, taskID, d.cfg.Window, d.canaryWindow())
 		if err != nil || len(chunks) == 0 {
 			return err
 		}

@@ -111,14 +111,14 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := make([]error, 0, len(tasks))
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}
 	canceled, err := d.st.CanceledTasks(ctx)
 	errs = append(errs, err)
 	for _, id := range canceled {
-		errs = append(errs, d.cancelChunks(ctx, id))
+		errs = append(errs, d.cancelChunks(ctx, id, cancelRound))
 	}
 	return errors.Join(errs...)
 }
@@ -275,5 +275,5 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 			}
 		}
 	}
-	return d.st.PurgeNodes(ctx, now.Add(-24*time.Hour))
+	return errors.Join(d.st.PurgeLimits(ctx, now.AddDate(0, 0, -32)), d.st.PurgeNodes(ctx, now.Add(-24*time.Hour)))
 }

@@ -123,7 +123,7 @@ func TestTakeover_JobDeleted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, nil)
+			b := setup(t, func(c *dispatch.Config) { c.Canary.Sent = -1 })
 			users := b.users(60, 1)
 			task := b.draft(users)
 			b.send(task.ID)

@@ -72,17 +72,11 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 
 // notYet refuses what a task can say and this version cannot do.
 func notYet(spec push.TaskSpec) error {
-	if spec.RatePerSecond != 0 {
-		return &push.InvalidError{Field: "rate_per_second", Rule: "not_supported", Message: "must be 0: a limit of its own is not supported yet"}
-	}
 	if spec.WaitForPermitUntil != nil {
 		return &push.InvalidError{Field: "wait_for_permit_until", Rule: "not_supported", Message: "must be left out: waiting for permits is not supported yet"}
 	}
 	if spec.OnUnknown != "leave" {
 		return &push.InvalidError{Field: "on_unknown", Rule: "not_supported", Message: `must be "leave": nothing else is supported yet`}
-	}
-	if spec.Priority != "normal" {
-		return &push.InvalidError{Field: "priority", Rule: "not_supported", Message: `must be "normal": nothing else is supported yet`}
 	}
 	return nil
 }
@@ -126,6 +120,20 @@ func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push
 		_, err = d.st.UpdateTask(ctx, id, spec)
 		return err
 	})
+}
+
+// SetTaskRate changes the limit of a task that has not ended, also while it is sending; every daemon obeys it within a second. 0 is
+// the app's.
+func (d *Dispatcher) SetTaskRate(ctx context.Context, actor string, id int64, rate int) (push.Task, error) {
+	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+		spec := t.TaskSpec
+		spec.RatePerSecond = rate
+		if err := spec.Validate(); err != nil {
+			return err
+		}
+		return moved(t)(d.st.SetTaskRate(ctx, id, rate))
+	})
+	return d.logged(ctx, t, err, "task rate changed", actor)
 }
 
 // DeleteTask removes a draft with its list.

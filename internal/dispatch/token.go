@@ -43,6 +43,7 @@ type clients struct {
 type appClient struct {
 	*wechat.Client
 	tokens  *tokenSource
+	rate    *meter
 	changed time.Time
 	looked  time.Time
 	doubted bool
@@ -86,7 +87,7 @@ func (c *clients) get(ctx context.Context, appID int32) (*appClient, error) {
 	if held := c.byApp[appID]; held != nil {
 		held.Close()
 	}
-	made := &appClient{Client: client, tokens: tokens, changed: secret.App.UpdatedAt, looked: time.Now()}
+	made := &appClient{Client: client, tokens: tokens, rate: newMeter(), changed: secret.App.UpdatedAt, looked: time.Now()}
 	c.byApp[appID] = made
 	return made, nil
 }

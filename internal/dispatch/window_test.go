@@ -52,7 +52,7 @@ func TestWindow_BoundsTheChunksAndCostsOneJobEach(t *testing.T) {
 // The window holds over pauses too: what a resume queues is counted with what is queued still.
 func TestWindow_HoldsOverPauses(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *dispatch.Config) { c.ChunkSize, c.Window = 1, 4 })
+	b := setup(t, func(c *dispatch.Config) { c.ChunkSize, c.Window, c.Canary.Sent = 1, 4, -1 })
 	task := b.draft(b.users(30, 1))
 	b.send(task.ID)
 	for range 3 {

@@ -91,9 +91,7 @@ func (s *TaskSpec) Validate() error {
 		oneOf("on_price_change", s.OnPriceChange, "pause", "accept"),
 		CheckTime("not_after", s.NotAfter), CheckTime("wait_for_permit_until", s.WaitForPermitUntil),
 	}
-	if s.RatePerSecond < 0 {
-		errs = append(errs, &InvalidError{Field: "rate_per_second", Rule: "negative", Message: "must be 0 (the app's) or more"})
-	}
+	errs = append(errs, within("rate_per_second", s.RatePerSecond, MaxRate))
 	return errors.Join(errs...)
 }
 
@@ -125,6 +123,17 @@ func (s *TaskSpec) ValidateFor(c Compiled) error {
 		errs = append(errs, &InvalidError{Field: "product_code", Rule: "required", Message: "must not be empty: the template uses the product"})
 	}
 	return errors.Join(errs...)
+}
+
+// Weight says how much of an app's rate, and of a daemon, a task of the priority gets beside others: urgent 16, normal 4, bulk 1.
+func Weight(priority string) int {
+	switch priority {
+	case "urgent":
+		return 16
+	case "bulk":
+		return 1
+	}
+	return 4
 }
 
 // TaskProduct is the product as the task took it: at creation, on request (更新), and last when it was sent or scheduled.

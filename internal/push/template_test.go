@@ -100,7 +100,7 @@ func TestTaskSpec_KnowsItsValues(t *testing.T) {
 	}
 	s := push.TaskSpec{TemplateID: "T", RatePerSecond: -1}
 	s.Normalize()
-	invalid(t, s.Validate(), "rate_per_second", "negative")
+	invalid(t, s.Validate(), "rate_per_second", "out_of_range")
 }
 
 func TestCompiled_BindsATask(t *testing.T) {

@@ -106,7 +106,7 @@ func (b *bundle) sending(size int, users ...string) int64 {
 // run queues the task's chunks and takes chunk no in the name of a new node.
 func (b *bundle) run(task int64, no int32) store.Run {
 	b.t.Helper()
-	_, err := b.st.QueueChunks(b.t.Context(), task, 100)
+	_, err := b.st.QueueChunks(b.t.Context(), task, 100, 100)
 	require.NoError(b.t, err)
 	node, err := b.st.InsertNode(b.t.Context(), "test")
 	require.NoError(b.t, err)

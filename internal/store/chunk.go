@@ -41,6 +41,8 @@ type PlanState struct {
 	Scheduled bool
 	CreatedBy string
 	AppPaused bool
+	// QuotaUntil is when the app's quota is tried again; nil while it lasts.
+	QuotaUntil *time.Time
 }
 
 // LockPlan locks a task against other transitions and reads what planning needs.
@@ -51,9 +53,9 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
-		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL
+		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL, a.quota_until
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
-		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused)
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}
@@ -86,15 +88,16 @@ type QueuedChunk struct {
 
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
-func (s *Store) QueueChunks(ctx context.Context, taskID int64, window int) ([]QueuedChunk, error) {
+// canary is the window of a task whose first calls have not yet shown that its messages pass.
+func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary int) ([]QueuedChunk, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
 		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
-		        ORDER BY no LIMIT greatest(0, $2 - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
+		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
-		RETURNING c.no, c.generation`, taskID, window)
+		RETURNING c.no, c.generation`, taskID, window, canary)
 	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
 	return queued, wrap(err, "queue chunks of task %d", taskID)
 }
@@ -109,6 +112,8 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Canary says that the task's first calls are still to show that its messages pass.
+	Canary Canary
 }
 
 // TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
@@ -118,8 +123,11 @@ func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int3
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
 		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending`, taskID, no, generation, node)
-	_, err = pgx.ForEachRow(rows, []any{&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left}, func() error { ok = true; return nil })
+		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, `+canaryColumns, taskID, no, generation, node)
+	_, err = pgx.ForEachRow(rows, []any{
+		&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left,
+		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
+	}, func() error { ok = true; return nil })
 	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
 }
 

@@ -87,7 +87,7 @@ func TestTakeLease_OnceForItsGeneration(t *testing.T) {
 	task := b.sending(10, "a")
 	node, err := b.st.InsertNode(t.Context(), "n")
 	require.NoError(t, err)
-	queued, err := b.st.QueueChunks(t.Context(), task, 1)
+	queued, err := b.st.QueueChunks(t.Context(), task, 1, 1)
 	require.NoError(t, err)
 	require.Equal(t, []store.QueuedChunk{{No: 0, Generation: 1}}, queued)
 	for _, generation := range []int32{0, 2} {
@@ -255,7 +255,7 @@ func TestQueueChunks_FillsTheWindow(t *testing.T) {
 	b := setup(t)
 	task := b.sending(1, "a", "b", "c", "d", "e")
 	queue := func() int {
-		chunks, err := b.st.QueueChunks(t.Context(), task, 2)
+		chunks, err := b.st.QueueChunks(t.Context(), task, 2, 2)
 		require.NoError(t, err)
 		return len(chunks)
 	}

@@ -99,21 +99,27 @@ func (s *Store) MissTask(ctx context.Context, id int64, note string) (bool, erro
 	return tag.RowsAffected() == 1, wrap(err, "miss task %d", id)
 }
 
-// PauseTask adds a cause to a task that is sending or paused. It is false if the task is in neither state.
+// afresh, in an UPDATE of task, makes its next calls a canary again.
+const afresh = `canary_passed_at = NULL, canary_calls = 0, canary_sent = 0, canary_refused = 0`
+
+// PauseTask adds a cause to a task that is sending or paused. It is false if the task is in neither state. What a breaker paused is
+// started anew with a canary; the cause goes only with a person's resume, whatever the app's own breaker says.
 func (s *Store) PauseTask(ctx context.Context, id int64, cause push.Cause, note string) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE task SET state = 'paused', causes = CASE WHEN $2 = ANY (causes) THEN causes ELSE causes || $2 END,
-		       note = CASE WHEN $3 = '' THEN note ELSE $3 END, updated_at = now()
+		       note = CASE WHEN $3 = '' THEN note ELSE $3 END, breaker_heals = breaker_heals AND $2 <> 'breaker', updated_at = now(),
+		       canary_passed_at = CASE WHEN $2 <> 'breaker' THEN canary_passed_at END, canary_calls = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_calls END,
+		       canary_sent = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_sent END, canary_refused = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_refused END
 		 WHERE id = $1 AND state IN ('sending', 'paused')`, id, string(cause), note)
 	return tag.RowsAffected() == 1, wrap(err, "pause task %d", id)
 }
 
-// ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty. To take out product_changed is to
-// accept the change.
+// ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty, and a task that had not begun is then
+// scheduled as before. To take out product_changed is to accept the change.
 func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (resumed bool, err error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET causes = rest.causes, on_price_change = CASE WHEN 'product_changed' = ANY ($2::text[]) AND 'product_changed' = ANY (task.causes) THEN 'accept' ELSE on_price_change END, state = CASE WHEN cardinality(rest.causes) = 0 THEN 'sending' ELSE 'paused' END,
-		       note = CASE WHEN cardinality(rest.causes) = 0 THEN '' ELSE note END, updated_at = now()
+		UPDATE task SET causes = rest.causes, on_price_change = CASE WHEN 'product_changed' = ANY ($2::text[]) AND 'product_changed' = ANY (task.causes) THEN 'accept' ELSE on_price_change END, state = CASE WHEN cardinality(rest.causes) > 0 THEN 'paused' WHEN started_at IS NULL THEN 'scheduled' ELSE 'sending' END,
+		       breaker_heals = breaker_heals AND 'breaker' = ANY (rest.causes), note = CASE WHEN cardinality(rest.causes) = 0 THEN '' ELSE note END, updated_at = now()
 		  FROM (SELECT ARRAY(SELECT unnest(causes) FROM task WHERE id = $1 EXCEPT SELECT unnest($2::text[])) AS causes) rest
 		 WHERE id = $1 AND state = 'paused'`, id, causes)
 	return tag.RowsAffected() == 1, wrap(err, "resume task %d", id)
@@ -123,7 +129,7 @@ func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (
 func (s *Store) PauseTasksOfApp(ctx context.Context, appID int32, cause push.Cause) error {
 	_, err := s.db(ctx).Exec(ctx, `
 		UPDATE task SET state = 'paused', causes = causes || $2, updated_at = now()
-		 WHERE app_id = $1 AND state IN ('sending', 'paused') AND NOT $2 = ANY (causes)`, appID, string(cause))
+		 WHERE id = ANY (ARRAY(SELECT id FROM task WHERE app_id = $1 AND state IN ('sending', 'paused') AND NOT $2 = ANY (causes) ORDER BY id FOR NO KEY UPDATE))`, appID, string(cause))
 	return wrap(err, "pause tasks of app %d", appID)
 }
 
@@ -131,7 +137,7 @@ func (s *Store) PauseTasksOfApp(ctx context.Context, appID int32, cause push.Cau
 func (s *Store) ResumeTasksOfApp(ctx context.Context, appID int32, cause push.Cause) ([]int64, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE task SET causes = array_remove(causes, $2), updated_at = now(),
-		       state = CASE WHEN cardinality(array_remove(causes, $2)) = 0 THEN 'sending' ELSE 'paused' END
+		       state = CASE WHEN cardinality(array_remove(causes, $2)) > 0 THEN 'paused' WHEN started_at IS NULL THEN 'scheduled' ELSE 'sending' END
 		 WHERE app_id = $1 AND state = 'paused' AND $2 = ANY (causes) RETURNING id, state = 'sending'`, appID, string(cause))
 	var resumed []int64
 	var id int64
@@ -148,7 +154,7 @@ func (s *Store) ResumeTasksOfApp(ctx context.Context, appID int32, cause push.Ca
 // CancelTask ends a task for good. Its open recipients are settled by [Store.CancelChunk].
 func (s *Store) CancelTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET state = 'canceled', causes = '{}', ended_at = clock_timestamp(), updated_at = now()
+		UPDATE task SET state = 'canceled', causes = '{}', breaker_heals = false, ended_at = clock_timestamp(), updated_at = now()
 		 WHERE id = $1 AND state IN ('scheduled', 'sending', 'paused')`, id)
 	return tag.RowsAffected() == 1, wrap(err, "cancel task %d", id)
 }
@@ -157,21 +163,10 @@ func (s *Store) CancelTask(ctx context.Context, id int64) (bool, error) {
 // the chunks are looked at: two last chunks that end together would each see the other one open.
 func (s *Store) SettleTask(ctx context.Context, id int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET state = 'done', causes = '{}', ended_at = clock_timestamp(), updated_at = now()
+		UPDATE task SET state = 'done', causes = '{}', breaker_heals = false, ended_at = clock_timestamp(), updated_at = now()
 		 WHERE id = $1 AND state IN ('sending', 'paused') AND planned_at IS NOT NULL
 		   AND NOT EXISTS (SELECT FROM chunk WHERE task_id = $1 AND state <> 'done')`, id)
 	return tag.RowsAffected() == 1, wrap(err, "settle task %d", id)
-}
-
-// TaskStates reads the state of several tasks and whether their app is paused, for the gate of a daemon.
-func (s *Store) TaskStates(ctx context.Context, ids []int64) (map[int64]bool, error) {
-	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT t.id, t.state = 'sending' AND a.paused_at IS NULL FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = ANY ($1)`, ids)
-	open := make(map[int64]bool, len(ids))
-	var id int64
-	var may bool
-	_, err := pgx.ForEachRow(rows, []any{&id, &may}, func() error { open[id] = may; return nil })
-	return open, wrap(err, "states of tasks")
 }
 
 // StartJob finds the start job of a task in the job table; 0 if there is none.

@@ -144,6 +144,13 @@ func (s *Store) CountPermits(ctx context.Context) ([]PermitCount, error) {
 	return counts, wrap(err, "count permits")
 }
 
+// PausedQueues lists the queues that a person has paused in the pages of the job table: their jobs wait.
+func (s *Store) PausedQueues(ctx context.Context) ([]string, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT name FROM river.river_queue WHERE paused_at IS NOT NULL ORDER BY name`)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return names, wrap(err, "list paused queues")
+}
+
 // QueueDepth is how many jobs of a kind are in a state, and how long the oldest has been due.
 type QueueDepth struct {
 	Kind   string

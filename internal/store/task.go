@@ -83,6 +83,13 @@ func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (u
 	return updated, wrap(err, "update task %d", id)
 }
 
+// SetTaskRate changes the limit of a task. It is false if the task has ended.
+func (s *Store) SetTaskRate(ctx context.Context, id int64, rate int) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET rate_per_second = $2, updated_at = now() WHERE id = $1 AND state NOT IN ('done', 'canceled')`, id, rate)
+	return tag.RowsAffected() == 1, wrap(err, "set rate of task %d", id)
+}
+
 // SetTaskProduct copies the product into the task: title, price and shelf state as they are now. Nil clears it.
 func (s *Store) SetTaskProduct(ctx context.Context, id int64, p *push.Product) error {
 	var code, title *string

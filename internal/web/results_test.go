@@ -39,6 +39,12 @@ func (b *bundle) sendAll(t *testing.T) (path string) {
 	})
 	b.admin(t, 202, "POST", path+"/send", "")
 	require.Eventually(t, func() bool { return b.task(t, path).State == push.TaskDone }, 20*time.Second, 50*time.Millisecond)
+	// The queue notes the end of its jobs a moment later: tests that compare the tables wait for it.
+	require.Eventually(t, func() bool {
+		var open int
+		err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE finalized_at IS NULL`).Scan(&open)
+		return err == nil && open == 0
+	}, 20*time.Second, 50*time.Millisecond)
 	return path
 }
 

@@ -90,6 +90,7 @@ func NewWire(tb testing.TB, rawURL string) *Wire {
 func (w *Wire) URL() string { return w.url }
 
 // Lose decides from now on which answers are lost: the connection then breaks, with the statement carried out. nil loses none.
+// Connections ask at the same time; the answer may be to freeze the wire.
 func (w *Wire) Lose(which func(Exchange) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,8 +126,9 @@ func (w *Wire) Cut() {
 
 func (w *Wire) lost(e Exchange) bool {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lose != nil && w.lose(e)
+	lose := w.lose
+	w.mu.Unlock()
+	return lose != nil && lose(e)
 }
 
 func (w *Wire) pass() {

@@ -36,6 +36,11 @@ CREATE TABLE app (
     quiet_from time without time zone,
     quiet_to time without time zone,
     daily_cap integer NOT NULL DEFAULT 0,
+    quota_until timestamp with time zone,
+    quota_probe_task bigint,
+    quota_limit bigint,
+    quota_used bigint,
+    quota_asked_at timestamp with time zone,
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
@@ -45,6 +50,7 @@ CREATE TABLE app (
     CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL)),
     CONSTRAINT app_quiet_both_or_neither CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
     CONSTRAINT app_quiet_not_empty CHECK (quiet_from <> quiet_to),
+    CONSTRAINT app_quota_probe_while_out CHECK (quota_probe_task IS NULL OR quota_until IS NOT NULL),
     CONSTRAINT app_ramp_both_or_neither CHECK ((ramp_from = 0) = (ramp_minutes = 0))
 );
 COMMENT ON TABLE app IS 'One mini-program: its appid, its sealed secret and where its platform is reached.';
@@ -54,6 +60,19 @@ COMMENT ON COLUMN app.ramp_from IS 'Each task starts at this many calls a second
 COMMENT ON COLUMN app.daily_budget IS 'Calls a day (the platform''s, from 00:00 Asia/Shanghai) over all tasks; 0 is no budget.';
 COMMENT ON COLUMN app.quiet_from IS 'Quiet hours, from and to, in the configured time zone; they may span midnight. Only urgent tasks send in them.';
 COMMENT ON COLUMN app.daily_cap IS 'Messages a user may get a day over all tasks; 0 is no cap.';
+COMMENT ON COLUMN app.quota_until IS 'The platform''s quota, or the daily budget, is used up: the tasks of the app are paused, and one of them tries again at this time.';
+COMMENT ON COLUMN app.quota_probe_task IS 'The task that tries whether the quota is there again, with one call.';
+COMMENT ON COLUMN app.quota_limit IS 'The platform''s daily limit of sends as it last said, 0 for none; quota_used is what was used then.';
+
+CREATE TABLE app_day (
+    app_id integer NOT NULL,
+    day date NOT NULL,
+    calls bigint NOT NULL DEFAULT 0,
+    CONSTRAINT app_day_pkey PRIMARY KEY (app_id, day),
+    CONSTRAINT app_day_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT app_day_not_negative CHECK (calls >= 0)
+) WITH (fillfactor=50);
+COMMENT ON TABLE app_day IS 'Calls that were granted to an app with a daily budget, per day of the platform (Asia/Shanghai). They are granted in blocks; what a block does not use is given back.';
 
 CREATE TABLE app_token (
     app_id integer NOT NULL,
@@ -115,6 +134,24 @@ CREATE TABLE audience_reject (
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 
+CREATE TABLE breaker (
+    app_id integer NOT NULL,
+    reason text NOT NULL,
+    probes integer NOT NULL DEFAULT 0,
+    due_at timestamp with time zone NOT NULL,
+    probe_task bigint,
+    opened_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT breaker_pkey PRIMARY KEY (app_id),
+    CONSTRAINT breaker_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT breaker_probe_is_task_fkey FOREIGN KEY (probe_task) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT breaker_probes_not_negative CHECK (probes >= 0)
+);
+CREATE INDEX breaker_probe_task_idx ON public.breaker USING btree (probe_task) WHERE (probe_task IS NOT NULL);
+COMMENT ON TABLE breaker IS 'Apps whose platform does not answer: their tasks are paused until one call of probe_task, made at due_at, gets an answer. The row goes when one does.';
+COMMENT ON COLUMN breaker.probes IS 'Probes without an answer; the wait doubles with each.';
+COMMENT ON COLUMN breaker.due_at IS 'When the next probe is made; while probe_task is set, when it is given up.';
+
 CREATE TABLE chunk (
     task_id bigint NOT NULL,
     no integer NOT NULL,
@@ -149,6 +186,17 @@ COMMENT ON TABLE chunk IS 'A contiguous range [lo, hi) of a task''s recipients: 
 COMMENT ON COLUMN chunk.generation IS 'Counts the jobs inserted for this chunk; a job of an older generation does nothing.';
 COMMENT ON COLUMN chunk.lease IS 'Counts the runs of this chunk; each transaction of a run first updates this row under its own lease, or rolls back (invariant 6).';
 COMMENT ON COLUMN chunk.reasons IS 'Recipients by reason: {"<reason>": count}.';
+
+CREATE TABLE database_identity (
+    only_row boolean NOT NULL DEFAULT true,
+    system_id bigint NOT NULL,
+    timeline_id integer NOT NULL,
+    database_id bigint NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT database_identity_pkey PRIMARY KEY (only_row),
+    CONSTRAINT database_identity_one_row CHECK (only_row)
+);
+COMMENT ON TABLE database_identity IS 'The cluster, timeline and database that these rows were last used in. Another one than the server''s says that they were restored: what was sent since is not in them.';
 
 CREATE TABLE form_id (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -210,6 +258,23 @@ CREATE TABLE idempotency_key (
 );
 CREATE INDEX idempotency_key_created_at_idx ON public.idempotency_key USING btree (created_at);
 COMMENT ON TABLE idempotency_key IS 'The answer to a POST that carried an Idempotency-Key, written in the transaction of what it did.';
+
+CREATE UNLOGGED TABLE limiter (
+    app_id integer NOT NULL,
+    task_id bigint NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    slow_rate double precision,
+    slow_base double precision,
+    slow_at timestamp with time zone,
+    virtual double precision NOT NULL DEFAULT 0,
+    asked_at timestamp with time zone,
+    CONSTRAINT limiter_pkey PRIMARY KEY (app_id, task_id),
+    CONSTRAINT limiter_slow_positive CHECK (slow_rate > 0::double precision AND slow_base > 0::double precision),
+    CONSTRAINT limiter_slow_whole CHECK (num_nulls(slow_rate, slow_base, slow_at) = ANY (ARRAY[0, 3]))
+) WITH (fillfactor=10);
+COMMENT ON TABLE limiter IS 'When the next call may start, per app (task_id 0) and per task with a limit of its own: the rate of both holds over all daemons together (invariant 9).';
+COMMENT ON COLUMN limiter.slow_rate IS 'The platform asked to slow down (45011): the rate fell to slow_rate at slow_at, and grows by a tenth of slow_base every 10 s until it is slow_base again.';
+COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that asked a moment ago, the one that is behind is served (weighted fair queueing).';
 
 CREATE TABLE node (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -350,15 +415,22 @@ CREATE TABLE task (
     sent_by text,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    canary_passed_at timestamp with time zone,
+    canary_calls integer NOT NULL DEFAULT 0,
+    canary_sent integer NOT NULL DEFAULT 0,
+    canary_refused integer NOT NULL DEFAULT 0,
+    breaker_heals boolean NOT NULL DEFAULT false,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
+    CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
     CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
     CONSTRAINT task_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'canceled'::text]))),
     CONSTRAINT task_frozen_once_sent CHECK (state = 'draft'::text OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
+    CONSTRAINT task_heals_from_the_breaker CHECK (NOT breaker_heals OR ('breaker'::text = ANY (causes))),
     CONSTRAINT task_misfire_known CHECK (misfire = ANY (ARRAY['late'::text, 'skip'::text])),
     CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
     CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
@@ -377,6 +449,9 @@ COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
 COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
+COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that its messages pass. Until then they are made one by one, from one chunk. Null again after a pause for breaker or restored.';
+COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
+COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
@@ -436,6 +511,118 @@ BEGIN
         RAISE EXCEPTION '% rows were to be written, % were there', want, got USING ERRCODE = 'MP001';
     END IF;
     RETURN true;
+END
+$function$
+
+CREATE OR REPLACE FUNCTION public.ramped_rate(task_rate integer, app_rate integer, ramp_from integer, ramp_minutes integer, run_for interval)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN ramp_minutes = 0 OR run_for IS NULL OR run_for >= make_interval(mins => ramp_minutes) THEN task_rate::double precision
+                WHEN task_rate > 0 THEN least(task_rate, ramp.v) ELSE ramp.v END
+      FROM (SELECT ramp_from + (app_rate - ramp_from) * extract(epoch FROM run_for)::double precision / (60.0 * ramp_minutes)) ramp(v)
+$function$
+
+CREATE OR REPLACE FUNCTION public.slowed_rate(rate double precision, slow_rate double precision, slow_base double precision, slow_for interval)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN slow_rate IS NULL OR slow_now.v >= slow_base THEN rate
+                WHEN rate > 0 THEN least(rate, slow_now.v) ELSE slow_now.v END
+      FROM (SELECT slow_rate + slow_base * 0.1 * floor(extract(epoch FROM slow_for) / 10)) slow_now(v)
+$function$
+
+CREATE OR REPLACE FUNCTION public.take_slots(the_app integer, the_task bigint, weight integer, want integer, unused integer, OUT first timestamp with time zone, OUT n integer, OUT gap double precision, OUT wait double precision, OUT used_up boolean, OUT now timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+    block   CONSTANT double precision := 0.05;
+    share   CONSTANT double precision := 0.985;
+    lead    CONSTANT interval := interval '200 ms';
+    a       app%ROWTYPE;
+    whole   limiter%ROWTYPE;
+    own     limiter%ROWTYPE;
+    due     timestamptz;
+    rate    double precision;
+    own_rate double precision;
+    behind  double precision;
+    granted bigint;
+BEGIN
+    n := 0; gap := 0; wait := 0; used_up := false;
+    SELECT * INTO a FROM app WHERE id = the_app;
+    -- The app's row first, then the task's: everyone locks in this order.
+    SELECT * INTO whole FROM limiter l WHERE l.app_id = the_app AND l.task_id = 0 FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, 0, clock_timestamp() + interval '1 s') ON CONFLICT DO NOTHING;
+        now := clock_timestamp(); wait := 0.1;
+        RETURN;
+    END IF;
+    now := clock_timestamp();
+    SELECT * INTO own FROM limiter l WHERE l.app_id = the_app AND l.task_id = the_task FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, the_task, now) RETURNING * INTO own;
+    END IF;
+    rate := slowed_rate(a.rate_per_second, whole.slow_rate, whole.slow_base, now - whole.slow_at);
+    SELECT ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, now - t.started_at) INTO own_rate FROM task t WHERE t.id = the_task;
+
+    n := want;
+    first := now + interval '50 ms';
+    IF rate > 0 THEN
+        SELECT min(l.virtual) INTO behind FROM limiter l
+         WHERE l.app_id = the_app AND l.task_id NOT IN (0, the_task) AND l.asked_at > now - interval '100 ms';
+        IF own.asked_at IS NULL OR own.asked_at < now - interval '1 s' THEN
+            own.virtual := greatest(own.virtual, coalesce(behind, 0));
+        END IF;
+        due := least(whole.next_at, now + interval '1 s');
+        first := greatest(due, first);
+        gap := 1 / (rate * share);
+        n := least(n, greatest(1, floor(rate * block)::integer));
+        IF due >= now + lead THEN
+            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+        ELSIF own.virtual > behind + rate * block / 16 THEN
+            n := 0; wait := 0.005;
+        END IF;
+    END IF;
+    IF n > 0 AND own_rate > 0 THEN
+        due := least(own.next_at, now + interval '1 s');
+        IF rate > 0 THEN
+            IF due > now THEN
+                n := 0; wait := extract(epoch FROM due - now);
+            END IF;
+            n := least(n, greatest(1, floor(own_rate * 0.01)::integer));
+            due := greatest(due, now - interval '20 ms');
+        ELSE
+            IF due >= now + lead THEN
+                n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+            END IF;
+            n := least(n, greatest(1, floor(own_rate * block)::integer));
+            gap := 1 / (own_rate * share);
+            due := greatest(due, first);
+            first := due;
+        END IF;
+    END IF;
+    IF a.daily_budget > 0 AND (n > 0 OR unused > 0) THEN
+        INSERT INTO app_day AS d (app_id, day) VALUES (the_app, (now AT TIME ZONE 'Asia/Shanghai')::date) ON CONFLICT DO NOTHING;
+        SELECT greatest(0, d.calls - unused) INTO granted FROM app_day d
+         WHERE d.app_id = the_app AND d.day = (now AT TIME ZONE 'Asia/Shanghai')::date FOR UPDATE;
+        used_up := n > 0 AND granted >= a.daily_budget;
+        -- The nearer the end, the fewer at a time: what somebody holds unused is nobody else's.
+        n := least(n, greatest(least(1, a.daily_budget - granted), (a.daily_budget - granted) / 4, 0));
+        UPDATE app_day d SET calls = granted + n WHERE d.app_id = the_app AND d.day = (now AT TIME ZONE 'Asia/Shanghai')::date;
+    END IF;
+
+    IF n > 0 AND rate > 0 THEN
+        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap) WHERE l.app_id = the_app AND l.task_id = 0;
+        own.virtual := own.virtual + n::double precision / weight;
+    END IF;
+    IF n > 0 AND own_rate > 0 THEN
+        own.next_at := due + make_interval(secs => n / (own_rate * share));
+    END IF;
+    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = now WHERE l.app_id = the_app AND l.task_id = the_task;
+    now := clock_timestamp();
 END
 $function$
 

@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"math"
+	"net/http"
 	"strconv"
 
 	"minipush/internal/push"
 	"minipush/internal/store"
+	"minipush/internal/web/auth"
 )
 
 type taskList struct {
@@ -57,7 +59,25 @@ func (a *API) showTask(_ context.Context, c *call, _ *none) (*push.Task, error) 
 
 // changeTask writes the fields that the body has over those of a draft; null takes a time away.
 func (a *API) changeTask(ctx context.Context, c *call, _ *push.TaskSpec) (*push.Task, error) {
+	if c.task.State != push.TaskDraft {
+		return a.changeRate(ctx, c)
+	}
 	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(c.body, spec) })
+	return &task, err
+}
+
+// changeRate changes the only thing that can be changed once a task is no draft, which is for an operator.
+func (a *API) changeRate(ctx context.Context, c *call) (*push.Task, error) {
+	var body struct {
+		RatePerSecond *int `json:"rate_per_second"`
+	}
+	if decode(c.body, &body) != nil || body.RatePerSecond == nil {
+		return nil, &push.Refusal{Code: push.RefusedWrongState, TaskID: c.task.ID, State: c.task.State}
+	}
+	if !c.principal.Role.May(auth.Operator, auth.Write) {
+		return nil, problem(http.StatusForbidden, "forbidden", "the rate of a task that is no draft takes the role operator")
+	}
+	task, err := a.d.SetTaskRate(ctx, c.principal.Name, c.task.ID, *body.RatePerSecond)
 	return &task, err
 }
 

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Canary is how far the first calls of a task have come.
+type Canary struct {
+	// On says that they have not yet shown that its messages pass.
+	On bool
+	// Turn says that this run is the one to make them: its chunk is the first of those queued or running. The others may only end.
+	Turn bool
+	// Probe says that its next answer decides about the breaker of the app.
+	Probe bool
+	// Calls counts the calls of ended runs that the platform answered, Sent those that were sent, Refused the last in a row that
+	// refused the recipient.
+	Calls, Sent, Refused int
+}
+
+// canaryColumns are a Canary in the statement that takes the lease of chunk c of task t.
+const canaryColumns = `
+	t.canary_passed_at IS NULL,
+	CASE WHEN t.canary_passed_at IS NULL THEN c.no <= (SELECT min(o.no) FROM chunk o WHERE o.task_id = c.task_id AND o.state IN ('queued', 'running')) ELSE false END,
+	CASE WHEN t.canary_passed_at IS NULL THEN EXISTS (SELECT FROM breaker b WHERE b.app_id = t.app_id AND b.probe_task = t.id) ELSE false END,
+	t.canary_calls, t.canary_sent, t.canary_refused`
+
+// SaveCanary keeps how far the canary has come, for the next run.
+func (s *Store) SaveCanary(ctx context.Context, taskID int64, c Canary) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET canary_calls = $2, canary_sent = $3, canary_refused = $4
+		 WHERE id = $1 AND state = 'sending' AND canary_passed_at IS NULL`, taskID, c.Calls, c.Sent, c.Refused)
+	return wrap(err, "save canary of task %d", taskID)
+}
+
+// PassCanary says that the messages of a task pass: its window opens.
+func (s *Store) PassCanary(ctx context.Context, taskID int64) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task SET canary_passed_at = clock_timestamp() WHERE id = $1 AND state = 'sending' AND canary_passed_at IS NULL`, taskID)
+	return tag.RowsAffected() == 1, wrap(err, "pass canary of task %d", taskID)
+}
+
+// NextToCall finds the first row of [lo, hi) that a claim would most likely make sending: its user has an openid and a usable permit.
+// It returns hi-1 where there is none.
+func (s *Store) NextToCall(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (int32, error) {
+	seq := hi - 1
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT r.seq FROM recipient r
+		 CROSS JOIN LATERAL (SELECT u.user_id FROM app_user u WHERE u.app_id = $4 AND u.user_id = r.user_id AND u.openid IS NOT NULL LIMIT 1) u
+		 CROSS JOIN LATERAL (SELECT f.id FROM form_id f WHERE f.app_id = $4 AND f.user_id = r.user_id
+		       AND f.expires_at > now() + $5::interval AND f.state = 0 LIMIT 1) f
+		 WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
+		   AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())
+		 ORDER BY r.seq LIMIT 1`, run.AudienceID, lo, hi, run.AppID, margin).Scan(&seq)
+	if isNoRows(err) {
+		err = nil
+	}
+	return seq, wrap(err, "next to call of chunk %d/%d", run.TaskID, run.No)
+}
