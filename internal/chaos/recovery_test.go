@@ -21,7 +21,7 @@ const (
 )
 
 // recipientsOf are how many each part of the recovery test sends to: a few seconds of work for two daemons, or one.
-const recipientsOf = 1500
+const recipientsOf = 1200
 
 // part is one thing that happens to a world in the middle of a task.
 type part struct {

@@ -130,8 +130,7 @@ func (r *run) passCanary(ctx context.Context) error {
 	calls := r.canary.Calls
 	r.canary = nil
 	r.log.InfoContext(ctx, "canary passed", slog.Any("calls", calls))
-	_, err := r.d.queueChunks(ctx, r.TaskID)
-	return err
+	return r.d.fillWindow(ctx, r.TaskID)
 }
 
 // saveCanary keeps what a run that ends has counted, for the run that goes on with the canary.

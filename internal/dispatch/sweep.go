@@ -133,8 +133,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
 	case t.Idle > 0 && t.Live < d.cfg.Window:
-		_, err := d.queueChunks(ctx, t.ID)
-		return err
+		return d.fillWindow(ctx, t.ID)
 	}
 	return nil
 }
