@@ -125,7 +125,7 @@ func checkNotAfter(t push.Task, at *time.Time) error {
 	if t.NotAfter != nil && when.After(*t.NotAfter) {
 		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
 	}
-	return nil
+	return checkWait(t.TaskSpec, when, maxWait)
 }
 
 func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compiled, _ *time.Time) error {
@@ -144,15 +144,15 @@ func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compi
 
 func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Compiled, at *time.Time) error {
 	var columns []string
-	if t.SourceID != 0 {
-		v, _, err := d.st.ListVersion(ctx, t.SourceID)
+	if t.ListVersionID != 0 {
+		v, _, err := d.st.ListVersion(ctx, t.ListVersionID)
 		if err != nil {
 			return err
 		}
 		columns, t.AudienceID = v.Columns, v.ID // whose rows the task will have
 	} else if t.Audience == push.AudienceList {
 		if t.Counts.Total == 0 {
-			return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: t.ID, State: t.State}
+			return d.emptyAudience(ctx, t)
 		}
 		a, err := d.st.Audience(ctx, t.ID)
 		if err != nil {
@@ -172,6 +172,9 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	when := time.Now()
 	if at != nil {
 		when = *at
+	}
+	if t.WaitForPermitUntil != nil && t.Audience == push.AudienceList {
+		return nil // whoever has no permit waits for one
 	}
 	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin, d.cfg.Location.String())
 	if err == nil && !any {

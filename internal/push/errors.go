@@ -40,6 +40,8 @@ const (
 	RefusedAppPaused        RefusalCode = "app_paused"
 	RefusedInUse            RefusalCode = "in_use"
 	RefusedScheduleRuns     RefusalCode = "schedule_runs"
+	RefusedNotUnknown       RefusalCode = "not_unknown"
+	RefusedListGone         RefusalCode = "list_gone"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -77,6 +79,10 @@ func (r *Refusal) ZH() string {
 		return "正在被使用,不能删除"
 	case RefusedScheduleRuns:
 		return "计划正在运行,请先暂停"
+	case RefusedNotUnknown:
+		return "该用户的结果不是未知,不能人工确认"
+	case RefusedListGone:
+		return "任务的名单已清理或已更换"
 	}
 	return string(r.Code)
 }
@@ -107,6 +113,10 @@ func (r *Refusal) EN() string {
 		text = "it is in use"
 	case RefusedScheduleRuns:
 		text = "the schedule runs; pause it first"
+	case RefusedNotUnknown:
+		text = "a recipient's outcome is not unknown, so nothing was settled"
+	case RefusedListGone:
+		text = fmt.Sprintf("task %d no longer has its list", r.TaskID)
 	default:
 		text = string(r.Code)
 	}
