@@ -98,6 +98,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if err != nil || !ok {
 		return err
 	}
+	lease.Zone = d.cfg.Location.String()
 	taskID, no = lease.TaskID, lease.No
 	key := store.ChunkKey{TaskID: taskID, No: no}
 	d.runs.begin(key)

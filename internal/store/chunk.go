@@ -118,6 +118,8 @@ type Run struct {
 	Generation int32
 	// Priority is the task's.
 	Priority string
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
