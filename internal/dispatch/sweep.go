@@ -175,6 +175,9 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
 				return err
 			}
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
 			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
 				return err
 			}
@@ -246,6 +249,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeUserDays(ctx, d.cfg.Location.String(), now, purgeSize)
 		},
 		// A move matters to the tasks whose rows are still there.
 		func(ctx context.Context) (int, error) {
