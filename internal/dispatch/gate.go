@@ -160,6 +160,9 @@ func (g *gate) watch(ctx context.Context) {
 			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
 				g.d.log.WarnContext(ctx, "states of tasks not read", slog.Any("err", err))
 			}
+			if err := g.d.shareWorkers(ctx); err != nil && ctx.Err() == nil {
+				g.d.log.WarnContext(ctx, "waiting tasks not read", slog.Any("err", err))
+			}
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 
 // freeDead frees the chunks of nodes that are dead.
 func (d *Dispatcher) freeDead(ctx context.Context) error {
-	dead, err := d.st.DeadOwners(ctx)
+	dead, err := d.st.DeadOwners(ctx, d.node.watches())
 	errs := []error{err}
 	for _, c := range dead {
 		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
@@ -92,11 +92,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
+	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx), second}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}
@@ -118,8 +119,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
 	case t.Idle > 0 && t.Live < d.cfg.Window:
-		_, err := d.queueChunks(ctx, t.ID)
-		return err
+		return d.fillWindow(ctx, t.ID)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type PlanState struct {
 	Scheduled bool
 	CreatedBy string
 	AppPaused bool
-	// QuotaUntil is when the app's quota is tried again; nil while it lasts.
+	// QuotaUntil is when the app's quota is tried again; nil while it lasts, and for the task that tries it.
 	QuotaUntil *time.Time
 }
 
@@ -53,7 +53,8 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
-		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL, a.quota_until
+		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL,
+		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
 		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil)
 	if code != nil {
@@ -84,7 +85,13 @@ func (s *Store) FinishFill(ctx context.Context, audienceID int64) error {
 type QueuedChunk struct {
 	No         int32
 	Generation int32
+	// Priority is the task's.
+	Priority string
 }
+
+// dueChunk is a chunk that a job could work on now. One in which all that is open waits for permits is not due: it holds no worker
+// and no place in the window.
+const dueChunk = `state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()) AND (pending + sending > 0 OR waiting = 0)`
 
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
@@ -93,11 +100,11 @@ func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary in
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
-		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
+		       SELECT no FROM chunk WHERE task_id = $1 AND `+dueChunk+`
 		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
-		RETURNING c.no, c.generation`, taskID, window, canary)
+		RETURNING c.no, c.generation, (SELECT priority FROM task WHERE id = $1)`, taskID, window, canary)
 	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
 	return queued, wrap(err, "queue chunks of task %d", taskID)
 }
@@ -114,6 +121,17 @@ type Run struct {
 	Left int
 	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
 	Zone string
+	// Generation counts the jobs that were inserted for the chunk.
+	Generation int32
+	// Priority is the task's.
+	Priority string
+	// Waiting is how many rows waited for a permit when the lease was taken. Waits says that the task waits for permits.
+	Waiting int
+	Waits   bool
+	// Resend says that a recipient whose outcome can no longer be learnt is sent to again with another permit, ResendAfter that was
+	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
+	Resend      bool
+	ResendAfter time.Duration
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
@@ -125,12 +143,59 @@ func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int3
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
 		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, `+canaryColumns, taskID, no, generation, node)
+		RETURNING `+runColumns, taskID, no, generation, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+}
+
+// TakeLeaseOfTask is [Store.TakeLease] of whichever chunk of a task is queued. ok is false if none is, or others are taking them.
+func (s *Store) TakeLeaseOfTask(ctx context.Context, taskID, node int64) (run Run, ok bool, err error) {
+	run = Run{TaskID: taskID}
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'running', node_id = $2, lease = c.lease + 1, updated_at = clock_timestamp()
+		  FROM task t WHERE c.task_id = $1 AND t.id = $1 AND t.state = 'sending'
+		   AND c.no = (SELECT no FROM chunk WHERE task_id = $1 AND state = 'queued' ORDER BY no LIMIT 1 FOR UPDATE SKIP LOCKED)
+		RETURNING `+runColumns, taskID, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of a chunk of task %d", taskID)
+}
+
+const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, c.waiting,
+	t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend', ` + canaryColumns
+
+func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
-		&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left,
+		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
+		&run.Waiting, &run.Waits, &run.Resend,
 		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
 	}, func() error { ok = true; return nil })
-	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+	return ok, err
+}
+
+// RequeueChunk begins a new generation of a queued chunk, whose job goes to another one. ok is false if the chunk is not queued with
+// this generation, or somebody is taking it.
+func (s *Store) RequeueChunk(ctx context.Context, taskID int64, no, generation int32) (queued QueuedChunk, ok bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk SET generation = generation + 1, queued_at = clock_timestamp(), updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = (SELECT no FROM chunk WHERE task_id = $1 AND no = $2 AND generation = $3 AND state = 'queued' FOR UPDATE SKIP LOCKED)
+		RETURNING no, generation, (SELECT priority FROM task WHERE id = $1)`, taskID, no, generation)
+	_, err = pgx.ForEachRow(rows, []any{&queued.No, &queued.Generation, &queued.Priority}, func() error { ok = true; return nil })
+	return queued, ok, wrap(err, "queue chunk %d/%d again", taskID, no)
+}
+
+// WaitingTask is a task with a chunk that waits for a worker.
+type WaitingTask struct {
+	ID       int64
+	Priority string
+}
+
+// WaitingTasks lists the tasks that are sending and have a chunk queued.
+func (s *Store) WaitingTasks(ctx context.Context) ([]WaitingTask, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT t.id, t.priority FROM task t JOIN app a ON a.id = t.app_id
+		 WHERE t.state = 'sending' AND a.paused_at IS NULL AND EXISTS (SELECT FROM chunk c WHERE c.task_id = t.id AND c.state = 'queued')`)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WaitingTask])
+	return list, wrap(err, "list waiting tasks")
 }
 
 // Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits (invariant 5). The run that
@@ -140,17 +205,22 @@ func (s *Store) Recover(ctx context.Context, run Run) error {
 		if held, err := s.fence(ctx, run); err != nil || !held {
 			return errors.Join(err, ErrLeaseLost)
 		}
-		tag, err := s.db(ctx).Exec(ctx, `
-			UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
-			 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
-		if err != nil {
-			return err
-		}
-		_, err = s.db(ctx).Exec(ctx, `
-			UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
-		return err
+		return s.recoverRows(ctx, run)
 	})
 	return wrap(err, "recover chunk %d/%d", run.TaskID, run.No)
+}
+
+// recoverRows is Recover in a transaction that holds the chunk's row.
+func (s *Store) recoverRows(ctx context.Context, run Run) error {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
+		 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
+	if err != nil {
+		return err
+	}
+	_, err = s.db(ctx).Exec(ctx, `
+		UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
+	return err
 }
 
 // fence updates the chunk's row under run's lease.
@@ -187,13 +257,27 @@ func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([
 }
 
 // FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
-// can write nothing more. A row that somebody holds at the moment is left for the next time.
-func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (bool, error) {
-	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE chunk SET state = 'idle', node_id = NULL, not_before = NULL, lease = lease + 1, updated_at = clock_timestamp()
-		 WHERE ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)`,
-		key.TaskID, key.No, node)
-	return tag.RowsAffected() == 1, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
+// can write nothing more, and the rows that it left in sending become pending and ambiguous, with their permits, in the same
+// transaction: they do not wait for a worker. A row that somebody holds at the moment is left for the next time.
+func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (freed bool, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		run := Run{TaskID: key.TaskID, No: key.No}
+		var bound string
+		err := s.db(ctx).QueryRow(ctx, `
+			UPDATE chunk c SET state = 'idle', node_id = NULL, not_before = NULL, lease = c.lease + 1, updated_at = clock_timestamp()
+			  FROM task t WHERE t.id = c.task_id
+			   AND c.ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)
+			RETURNING c.lease, c.lo, c.hi, t.audience_id, c.sending, `+boundTx, key.TaskID, key.No, node).
+			Scan(&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.Left, &bound)
+		if isNoRows(err) {
+			return nil
+		}
+		if freed = err == nil; err != nil || run.Left == 0 {
+			return err
+		}
+		return s.recoverRows(ctx, run)
+	})
+	return freed && err == nil, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
 }
 
 // FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or
