@@ -124,7 +124,7 @@ func runTests(t *testing.T, dir, pkg string, tests []string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limitOfOne+limitOfBuild)
 	defer cancel()
-	args := []string{"test", "./" + pkg, "-count=1", "-vet=off", "-trimpath", "-timeout", limitOfOne.String(), "-run", "^(" + strings.Join(tests, "|") + ")$"}
+	args := []string{"test", "./" + pkg, "-count=1", "-vet=off", "-timeout", limitOfOne.String(), "-run", "^(" + strings.Join(tests, "|") + ")$"}
 	if pkg == dispatchDir {
 		args = append(args, "-rapid.checks=60", "-rapid.shrinktime=0s", "-rapid.nofailfile")
 	}
