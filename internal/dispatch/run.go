@@ -66,6 +66,8 @@ type run struct {
 	client  *appClient
 	answers chan answer
 	until   time.Time
+	// place is the run's hold of a worker, which another task may come to need more.
+	place *ticket
 
 	// cursor and hi are what is left of the current pass over the chunk's rows.
 	cursor, hi int32
@@ -92,18 +94,27 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if d.draining.Load() || !d.node.fresh() {
 		return errNotNow
 	}
+	lease, ok, err := d.lease(ctx, taskID, no, generation)
+	if err != nil || !ok {
+		return err
+	}
+	lease.Zone = d.cfg.Location.String()
+	taskID, no = lease.TaskID, lease.No
 	key := store.ChunkKey{TaskID: taskID, No: no}
 	d.runs.begin(key)
 	defer d.runs.end(key)
-	lease, ok, err := d.st.TakeLease(ctx, taskID, no, generation, d.node.id)
-	if err != nil || !ok {
-		return err
+	place := d.shares.enter(taskID, lease.Priority)
+	defer d.shares.leave(place)
+	d.slots.enter(taskID, push.Weight(lease.Priority))
+	defer d.slots.leave(taskID)
+	if lease.Resend {
+		lease.ResendAfter = d.resendWait()
 	}
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: generation > 1 || lease.Left > 0,
+		until: time.Now().Add(runLimit), place: place, cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: lease.Generation > 1 || lease.Left > 0,
 	}
 	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
 		r.wait = contendedWait
@@ -112,6 +123,11 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
 		if err := d.st.Recover(ctx, lease); err != nil {
+			return err
+		}
+	}
+	if lease.Waiting > 0 {
+		if err := r.narrow(ctx); err != nil {
 			return err
 		}
 	}
@@ -160,7 +176,7 @@ func (r *run) send(ctx context.Context) error {
 
 // stopped says that nothing more is to be claimed in this run.
 func (r *run) stopped(ctx context.Context) bool {
-	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until)
+	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until) || r.d.shares.yields(r.place)
 }
 
 // claim claims batches while there are slots. With nothing in flight it waits for slots; otherwise it takes what there is.
@@ -180,9 +196,9 @@ func (r *run) claim(ctx context.Context) error {
 			}
 			want = 1
 		}
-		n := r.d.slots.tryTake(want, (want+1)/2)
+		n := r.d.slots.tryTake(r.TaskID, want, (want+1)/2)
 		if n == 0 && r.inFlight == 0 && len(r.done) == 0 {
-			n = r.d.slots.take(ctx, want, (want+1)/2)
+			n = r.d.slots.take(ctx, r.TaskID, want, (want+1)/2)
 		}
 		if n == 0 {
 			return nil
@@ -190,11 +206,11 @@ func (r *run) claim(ctx context.Context) error {
 		var times []time.Time
 		if pacer != nil {
 			if times = pacer.reserve(n); len(times) == 0 {
-				r.d.slots.give(n)
+				r.d.slots.give(r.TaskID, n)
 				return r.awaitTimes(ctx, pacer)
 			}
 			paced := min(n, int(float64(len(times))/r.yield))
-			r.d.slots.give(n - paced)
+			r.d.slots.give(r.TaskID, n-paced)
 			n = paced
 		}
 		if err := r.claimAndStart(ctx, n, pacer, times); err != nil || r.closed {
@@ -223,7 +239,7 @@ func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.T
 	if r.unclaim(ctx, err) { // the rows are pending, for the next pass
 		err, from, r.contended = nil, r.cursor, true
 	}
-	r.d.slots.give(n - len(claim.Sending))
+	r.d.slots.give(r.TaskID, n-len(claim.Sending))
 	if p != nil {
 		used := min(len(times), len(claim.Sending))
 		p.giveBack(times[used:])
@@ -278,7 +294,7 @@ func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
-	a := answer{Claimed: c}
+	a := answer{Claimed: c, resendAfter: r.ResendAfter}
 	message, err := r.content.message(&c)
 	if err != nil {
 		r.log.ErrorContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
@@ -346,7 +362,7 @@ func (r *run) flush(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // what the platform has answered is written, whatever ends meanwhile
 	done := r.done
 	r.done = nil
-	defer r.d.slots.give(len(done))
+	defer r.d.slots.give(r.TaskID, len(done))
 	if err := r.record(ctx, done); err != nil {
 		return err
 	}
@@ -417,8 +433,8 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 			users = append(users, r.users[v.Seq])
 		}
 	}
-	if len(users) == 0 {
-		return nil
+	if len(users) == 0 || r.Waits {
+		return nil // where the task waits for permits, the claim decides
 	}
 	held, err := r.d.st.HasPermit(ctx, r.AppID, users, r.d.cfg.PermitMargin)
 	if err != nil {
@@ -427,6 +443,9 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 	for i := range done {
 		if v := &done[i]; v.next && !held[r.users[v.Seq]] {
 			v.State, v.Reason, v.next, v.NotCounted = push.Failed, push.PermitDead, false, false
+			if v.inDoubt {
+				v.State, v.Reason = push.Unknown, push.Unsure
+			}
 		}
 	}
 	return nil
@@ -505,9 +524,9 @@ func (r *run) drain(ctx context.Context) error {
 func (r *run) abandon() {
 	for ; r.inFlight > 0; r.inFlight-- {
 		<-r.answers
-		r.d.slots.give(1)
+		r.d.slots.give(r.TaskID, 1)
 	}
-	r.d.slots.give(len(r.done))
+	r.d.slots.give(r.TaskID, len(r.done))
 	r.done = nil
 }
 

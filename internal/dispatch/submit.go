@@ -39,6 +39,11 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		if !moved {
 			return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
 		}
+		if at == nil {
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
+		}
 		if t.State == push.TaskMissed {
 			// The job of the schedule that was missed may still stand.
 			if err := d.replaceStartJob(ctx, t.ID, nil); err != nil {
@@ -120,7 +125,7 @@ func checkNotAfter(t push.Task, at *time.Time) error {
 	if t.NotAfter != nil && when.After(*t.NotAfter) {
 		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
 	}
-	return nil
+	return checkWait(t.TaskSpec, when, maxWait)
 }
 
 func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compiled, _ *time.Time) error {
@@ -141,7 +146,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	var columns []string
 	if t.Audience == push.AudienceList {
 		if t.Counts.Total == 0 {
-			return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: t.ID, State: t.State}
+			return d.emptyAudience(ctx, t)
 		}
 		a, err := d.st.Audience(ctx, t.ID)
 		if err != nil {
@@ -162,7 +167,10 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	if at != nil {
 		when = *at
 	}
-	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin)
+	if t.WaitForPermitUntil != nil && t.Audience == push.AudienceList {
+		return nil // whoever has no permit waits for one
+	}
+	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin, d.cfg.Location.String())
 	if err == nil && !any {
 		return &push.Refusal{Code: push.RefusedNoPermit, TaskID: t.ID, State: t.State}
 	}

@@ -92,11 +92,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
+	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx), second}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}
@@ -175,6 +176,9 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
 				return err
 			}
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
 			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
 				return err
 			}
@@ -246,6 +250,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeUserDays(ctx, d.cfg.Location.String(), now, purgeSize)
 		},
 		// A move matters to the tasks whose rows are still there.
 		func(ctx context.Context) (int, error) {

@@ -85,7 +85,13 @@ func (s *Store) FinishFill(ctx context.Context, audienceID int64) error {
 type QueuedChunk struct {
 	No         int32
 	Generation int32
+	// Priority is the task's.
+	Priority string
 }
+
+// dueChunk is a chunk that a job could work on now. One in which all that is open waits for permits is not due: it holds no worker
+// and no place in the window.
+const dueChunk = `state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()) AND (pending + sending > 0 OR waiting = 0)`
 
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
@@ -94,11 +100,11 @@ func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary in
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
-		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
+		       SELECT no FROM chunk WHERE task_id = $1 AND `+dueChunk+`
 		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
-		RETURNING c.no, c.generation`, taskID, window, canary)
+		RETURNING c.no, c.generation, (SELECT priority FROM task WHERE id = $1)`, taskID, window, canary)
 	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
 	return queued, wrap(err, "queue chunks of task %d", taskID)
 }
@@ -113,6 +119,19 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
+	// Generation counts the jobs that were inserted for the chunk.
+	Generation int32
+	// Priority is the task's.
+	Priority string
+	// Waiting is how many rows waited for a permit when the lease was taken. Waits says that the task waits for permits.
+	Waiting int
+	Waits   bool
+	// Resend says that a recipient whose outcome can no longer be learnt is sent to again with another permit, ResendAfter that was
+	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
+	Resend      bool
+	ResendAfter time.Duration
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
@@ -124,12 +143,59 @@ func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int3
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
 		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, `+canaryColumns, taskID, no, generation, node)
+		RETURNING `+runColumns, taskID, no, generation, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+}
+
+// TakeLeaseOfTask is [Store.TakeLease] of whichever chunk of a task is queued. ok is false if none is, or others are taking them.
+func (s *Store) TakeLeaseOfTask(ctx context.Context, taskID, node int64) (run Run, ok bool, err error) {
+	run = Run{TaskID: taskID}
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'running', node_id = $2, lease = c.lease + 1, updated_at = clock_timestamp()
+		  FROM task t WHERE c.task_id = $1 AND t.id = $1 AND t.state = 'sending'
+		   AND c.no = (SELECT no FROM chunk WHERE task_id = $1 AND state = 'queued' ORDER BY no LIMIT 1 FOR UPDATE SKIP LOCKED)
+		RETURNING `+runColumns, taskID, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of a chunk of task %d", taskID)
+}
+
+const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, c.waiting,
+	t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend', ` + canaryColumns
+
+func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
-		&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left,
+		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
+		&run.Waiting, &run.Waits, &run.Resend,
 		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
 	}, func() error { ok = true; return nil })
-	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+	return ok, err
+}
+
+// RequeueChunk begins a new generation of a queued chunk, whose job goes to another one. ok is false if the chunk is not queued with
+// this generation, or somebody is taking it.
+func (s *Store) RequeueChunk(ctx context.Context, taskID int64, no, generation int32) (queued QueuedChunk, ok bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk SET generation = generation + 1, queued_at = clock_timestamp(), updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = (SELECT no FROM chunk WHERE task_id = $1 AND no = $2 AND generation = $3 AND state = 'queued' FOR UPDATE SKIP LOCKED)
+		RETURNING no, generation, (SELECT priority FROM task WHERE id = $1)`, taskID, no, generation)
+	_, err = pgx.ForEachRow(rows, []any{&queued.No, &queued.Generation, &queued.Priority}, func() error { ok = true; return nil })
+	return queued, ok, wrap(err, "queue chunk %d/%d again", taskID, no)
+}
+
+// WaitingTask is a task with a chunk that waits for a worker.
+type WaitingTask struct {
+	ID       int64
+	Priority string
+}
+
+// WaitingTasks lists the tasks that are sending and have a chunk queued.
+func (s *Store) WaitingTasks(ctx context.Context) ([]WaitingTask, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT t.id, t.priority FROM task t JOIN app a ON a.id = t.app_id
+		 WHERE t.state = 'sending' AND a.paused_at IS NULL AND EXISTS (SELECT FROM chunk c WHERE c.task_id = t.id AND c.state = 'queued')`)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WaitingTask])
+	return list, wrap(err, "list waiting tasks")
 }
 
 // Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits (invariant 5). The run that

@@ -39,6 +39,10 @@ func (a *API) Routes() []Route {
 	add(get, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
 	add(put, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.putTemplate))
 
+	add(get, "/api/v1/suppressions", auth.Viewer, handle(a, http.StatusOK, a.listSuppressions), "app", "user_id", "openid", "limit", "cursor")
+	add(post, "/api/v1/suppressions", auth.Author, handle(a, http.StatusOK, a.addSuppressions))
+	add(del, "/api/v1/suppressions/{suppression_id}", auth.Operator, handle(a, http.StatusNoContent, a.removeSuppression))
+
 	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "from", "to", "limit", "cursor")
 	add(post, "/api/v1/tasks", auth.Author, handle(a, http.StatusCreated, a.createTask))
 	add(get, task, auth.Viewer, handle(a, http.StatusOK, a.showTask))
@@ -58,6 +62,10 @@ func (a *API) Routes() []Route {
 	add(post, task+"/pause", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Pause)))
 	add(post, task+"/resume", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Resume)))
 	add(post, task+"/cancel", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Cancel)))
+
+	add(post, task+"/clone", auth.Author, handle(a, http.StatusCreated, a.cloneTask))
+	add(post, task+"/resend", auth.Author, handle(a, http.StatusCreated, a.resendTask))
+	add(post, task+"/resolve", auth.Operator, handle(a, http.StatusOK, a.resolveTask))
 
 	add(get, task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
 	add(get, task+"/results", auth.Viewer, a.downloadResults, "format", "state")
