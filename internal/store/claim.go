@@ -47,7 +47,7 @@ type Claim struct {
 // margin is how long before its expiry a formId is no longer claimed. The result is committed before it is returned (invariant 2).
 func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (Claim, error) {
 	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inBoundTx(ctx, func(ctx context.Context) error {
 		if err := s.fenceOpen(ctx, run); err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (s *Store) HasPermit(ctx context.Context, appID int32, users []string, marg
 // be decided and become unknown (invariant 5).
 func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
 	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inBoundTx(ctx, func(ctx context.Context) error {
 		if err := s.fenceOpen(ctx, run); err != nil {
 			return err
 		}
