@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/config"
+	"minipush/internal/store"
 )
 
 // finding is the result of one check.
@@ -25,11 +26,25 @@ type finding struct {
 }
 
 func (c *cli) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var audit bool
+	var tasks []int64
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what would keep minipush from working", Args: cobra.NoArgs,
 		Long: `Checks the settings, the database (reachable, schema, direct address, durability, clock), the workers, and whether the platform of
-each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.
+
+With --audit it holds the rows of the tasks against the rules of the ledger instead: a permit is reserved exactly for a recipient
+that is under way or unknown, and used exactly by one that was sent; the counters of a chunk are its rows; nobody is in a task
+twice. It may run beside daemons at work. Exit code 1 if a rule is broken.`,
+		Example: `  minipush doctor
+  minipush doctor --audit --task 98`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if audit {
+				return c.session(func(ctx context.Context, s *session, _ []string) error { return c.audit(ctx, s, tasks) })(cmd, args)
+			}
+			if len(tasks) > 0 {
+				return usageError{"--task is for --audit"}
+			}
 			findings := c.examine(cmd.Context())
 			bad := 0
 			rows := make([][]string, len(findings))
@@ -48,6 +63,9 @@ each app can be reached. It changes nothing. Exit code 1 if a check fails; a war
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&audit, "audit", false, "hold the rows of the tasks against the rules of the ledger")
+	cmd.Flags().Int64SliceVar(&tasks, "task", nil, "audit the task `ID` only; may be given several times")
+	return cmd
 }
 
 // examine makes all checks. One that the next ones need ends it.
@@ -91,6 +109,10 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if note("job queues", queuesText(queues), err) {
 		all[len(all)-1].Warning = len(queues) > 0
 	}
+	broken, err := db.store.Breakers(ctx)
+	if note("breakers", breakersText(broken), err) {
+		all[len(all)-1].Warning = len(broken) > 0
+	}
 	apps, err := db.store.Apps(ctx)
 	if err != nil {
 		note("platform", "", err)
@@ -107,6 +129,14 @@ func queuesText(paused []string) string {
 		return "none is paused"
 	}
 	return fmt.Sprintf("paused in the job pages: %s; tasks stand still until it is resumed at /ops/jobs/queues", strings.Join(paused, ", "))
+}
+
+// breakersText says for how many apps the platform does not answer, and by what.
+func breakersText(open []store.Breaker) string {
+	if len(open) == 0 {
+		return "none is open"
+	}
+	return fmt.Sprintf("%d open: the platform does not answer (%s); it is tried again by itself", len(open), open[0].Reason)
 }
 
 // sameDatabase checks that the direct address leads to the same database of the same cluster.

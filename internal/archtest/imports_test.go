@@ -23,6 +23,7 @@ var levels = map[string]int{ //nolint:gochecknoglobals // a table
 	"internal/store":    1, // every SQL statement
 	"internal/export":   2, // recipients to files
 	"internal/dispatch": 2, // the engine
+	"internal/chaos":    2, // what breaks all of it, in tests
 	"internal/web/auth": 3,
 	"internal/web/api":  4,
 	"internal/web":      5,

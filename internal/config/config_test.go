@@ -119,7 +119,7 @@ func TestFileMistakesAreNamedWithTheirLine(t *testing.T) {
 	t.Parallel()
 	for text, message := range map[string]string{
 		"http:\n  adress: x\n":              `minipush.yaml:2: http.adress: unknown key; known here: addr, ops_addr`,
-		"\nsends:\n  workers: 1\n":          `minipush.yaml:2: sends: unknown key; known here: cron, data_dir, database, http,`,
+		"\nsends:\n  workers: 1\n":          `minipush.yaml:2: sends: unknown key; known here: breaker, cron, data_dir, database, http,`,
 		"send.workers: 4\n":                 `minipush.yaml:1: send.workers: unknown key`,
 		"send:\n  send:\n    workers: 4\n":  `minipush.yaml:2: send.send: unknown key`,
 		"send:\n  workers: 1\n  workers: 2": `minipush.yaml:3: send.workers: is set in line 2 already`,

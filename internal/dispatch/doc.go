@@ -31,9 +31,16 @@
 // # Who is alive
 //
 // A working daemon beats every second on a connection of its own, which also holds an advisory lock on its node id. It is dead
-// when it stopped, when its lock is free and its last beat is over 3 s old, or when its last beat is over 8 s old. A chunk of a
-// dead node is freed (its lease moves on) and queued again; rows left in sending become pending and ambiguous under the next
-// lease. A daemon also frees chunks that are written to its name but that it does not run: a claim or an end that failed.
+// when it stopped, when its lock is free and its last beat is over 3 s old, or when its last beat is over 8 s old. Only a daemon
+// that has itself beaten without a gap for 2.5 s may miss the beats of another: what keeps all of them from the database kills
+// nobody, be it a restart (no beat counts as older than 5 s after the start of Postgres), a failover or a suspended machine. A
+// stopped process keeps its lock, for 8 s; one whose connection is cut beats on a new one within the second.
+//
+// A chunk of a dead node is freed: its lease moves on, its rows in sending become pending and ambiguous with their permits in
+// the same transaction, and it is queued again, before those that come after it. So a killed daemon's recipients go on within 5 s
+// where a worker is free. A daemon also frees chunks that are written to its name but that it does not run: a claim or an end
+// that failed. Rows that a claim wrote ahead although it seemed to fail are found under the lease and put back before their
+// slots are used again.
 //
 // # Retries
 //

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 
 	"github.com/riverqueue/river"
 )
@@ -28,6 +29,51 @@ func (d *Dispatcher) NodeID() int64 { return d.node.id }
 
 // StartJob is the start job of a task, as the queue takes it.
 func StartJob(task int64) river.JobArgs { return startArgs{TaskID: task} }
+
+// The rest makes a daemon that does nothing by itself: it has a node and beats when it is told to, and each job is one call.
+
+// Join registers this process as a node.
+func (d *Dispatcher) Join(ctx context.Context) (err error) {
+	d.node, err = startNode(ctx, d.st, d.st.Pool().Config().ConnString(), d.cfg.NodeName, d.log, d.checkIdentity)
+	return err
+}
+
+// Leave ends what Join began.
+func (d *Dispatcher) Leave(ctx context.Context) error {
+	d.tending.Wait()
+	d.node.hangUp(ctx)
+	d.clients.close()
+	return d.st.StopNode(ctx, d.node.id)
+}
+
+// Beat writes one heartbeat, and looks once at the states of the tasks that have runs here.
+func (d *Dispatcher) Beat(ctx context.Context) error {
+	return errors.Join(d.node.beat(ctx), d.gate.poll(ctx))
+}
+
+// RunStartJob is the work of a start job.
+func (d *Dispatcher) RunStartJob(ctx context.Context, task int64) error {
+	return d.startTask(ctx, task)
+}
+
+// RunChunkJob is the work of a chunk job. ran is false if this process would have put the job off.
+func (d *Dispatcher) RunChunkJob(ctx context.Context, task int64, no, generation int32) (ran bool, err error) {
+	err = d.runChunk(ctx, task, no, generation)
+	if errors.Is(err, errNotNow) {
+		return false, nil
+	}
+	return true, err
+}
+
+// TendAll is one round of everything that the daemons look after each second.
+func (d *Dispatcher) TendAll(ctx context.Context) error {
+	err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx), d.tendOnce(ctx))
+	d.tending.Wait()
+	return err
+}
+
+// StartDue is the cron entry that starts tasks scheduled for later.
+func (d *Dispatcher) StartDue(ctx context.Context) { d.startDueAndPlan(ctx) }
 
 // QuotaUntil is when a quota is tried again.
 var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test

@@ -17,6 +17,10 @@ const (
 	// beatTTL is how old the last committed beat may be for a call to start. It is below the 3 s after which another daemon may
 	// take the chunks, should the lock have gone with its connection.
 	beatTTL = 2500 * time.Millisecond
+	// watchFor is how long this process must have beaten without a gap, on one connection, to call another one dead for want of
+	// beats: whatever kept this one from the database, a restart, a failover or a suspended machine, kept the others too, and
+	// each of those that live has beaten again within it.
+	watchFor = 2500 * time.Millisecond
 	// beatTimeout bounds one beat, with its connection.
 	beatTimeout = 5 * time.Second
 )
@@ -30,7 +34,9 @@ type node struct {
 	conn *pgx.Conn
 	// beaten is when the last beat that is known to be committed was asked for, in nanoseconds since start.
 	beaten atomic.Int64
-	start  time.Time
+	// since is when the beats without a gap began, in nanoseconds since start.
+	since atomic.Int64
+	start time.Time
 	// check is asked on each new connection, before the beat that lets calls start.
 	check func(ctx context.Context) error
 }
@@ -53,6 +59,11 @@ func (n *node) fresh() bool {
 	return n != nil && time.Since(n.start)-time.Duration(n.beaten.Load()) < beatTTL
 }
 
+// watches says whether this process has seen the beats of the others for long enough to miss one.
+func (n *node) watches() bool {
+	return n.fresh() && time.Since(n.start)-time.Duration(n.since.Load()) >= watchFor
+}
+
 // run beats until ctx ends, and then lets the lock go.
 func (n *node) run(ctx context.Context) {
 	tick := time.NewTicker(beatEvery)
@@ -70,31 +81,44 @@ func (n *node) run(ctx context.Context) {
 	}
 }
 
-// beat writes one beat, on a new connection if the last one broke. What counts is when it was asked for: the database cannot
-// have set a time before that.
+// beat writes one beat. If the connection broke, a new one is tried at once: a lost connection must not cost this process its
+// chunks. What counts is when the beat was asked for: the database cannot have set a time before that.
 func (n *node) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, beatTimeout, fmt.Errorf("heartbeat took over %s", beatTimeout))
 	defer cancel()
 	asked := time.Since(n.start)
-	if n.conn == nil {
-		if err := n.check(ctx); err != nil {
-			return err
+	if n.conn != nil {
+		err := store.BeatNode(ctx, n.conn, n.id, n.name)
+		if err == nil {
+			n.note(asked, false)
+			return nil
 		}
-		conn, err := pgx.Connect(ctx, n.url)
-		if err != nil {
-			return fmt.Errorf("connect: %w", err)
-		}
-		n.conn = conn
-		if err := store.HoldNode(ctx, conn, n.id, n.name); err != nil {
-			n.hangUp(ctx)
-			return err
-		}
-	} else if err := store.BeatNode(ctx, n.conn, n.id, n.name); err != nil {
+		n.log.WarnContext(ctx, "heartbeat connection lost", slog.Any("err", err))
+		n.hangUp(ctx)
+		asked = time.Since(n.start)
+	}
+	if err := n.check(ctx); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, n.url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	n.conn = conn
+	if err := store.HoldNode(ctx, conn, n.id, n.name); err != nil {
 		n.hangUp(ctx)
 		return err
 	}
-	n.beaten.Store(int64(asked))
+	n.note(asked, true)
 	return nil
+}
+
+// note remembers a committed beat. A new connection, or a gap since the beat before, ends what this process can say of others.
+func (n *node) note(asked time.Duration, anew bool) {
+	if anew || asked-time.Duration(n.beaten.Load()) > beatTTL {
+		n.since.Store(int64(asked))
+	}
+	n.beaten.Store(int64(asked))
 }
 
 func (n *node) hangUp(ctx context.Context) {

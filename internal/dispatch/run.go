@@ -102,6 +102,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if lease.Resend {
 		lease.ResendAfter = d.resendWait()
 	}
+	lease.Zone = d.cfg.Location.String()
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
@@ -228,6 +229,9 @@ func (r *run) awaitTimes(ctx context.Context, p *pacer) error {
 func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.Time) error {
 	from := r.cursor
 	claim, err := r.claimBatch(ctx, n)
+	if r.unclaim(ctx, err) { // the rows are pending, for the next pass
+		err, from, r.contended = nil, r.cursor, true
+	}
 	r.d.slots.give(n - len(claim.Sending))
 	if p != nil {
 		used := min(len(times), len(claim.Sending))

@@ -41,6 +41,17 @@ func (d *Dispatcher) queueChunks(ctx context.Context, taskID int64) (int, error)
 	return queued, err
 }
 
+// fillWindow is queueChunks for a window that may lack more than one chunk: two who fill it at a time would each fill all of it.
+func (d *Dispatcher) fillWindow(ctx context.Context, taskID int64) error {
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		if _, err := d.st.LockTask(ctx, taskID); err != nil {
+			return err
+		}
+		_, err := d.queueChunks(ctx, taskID)
+		return err
+	})
+}
+
 // settle ends a task that has no open recipient. It takes the task's lock before it looks at the chunks: two last chunks that
 // end together would each see the other one open.
 func (d *Dispatcher) settle(ctx context.Context, taskID int64) error {

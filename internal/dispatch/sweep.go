@@ -69,7 +69,7 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 
 // freeDead frees the chunks of nodes that are dead.
 func (d *Dispatcher) freeDead(ctx context.Context) error {
-	dead, err := d.st.DeadOwners(ctx)
+	dead, err := d.st.DeadOwners(ctx, d.node.watches())
 	errs := []error{err}
 	for _, c := range dead {
 		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
@@ -119,8 +119,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)
 	case t.Idle > 0 && t.Live < d.cfg.Window:
-		_, err := d.queueChunks(ctx, t.ID)
-		return err
+		return d.fillWindow(ctx, t.ID)
 	}
 	return nil
 }
@@ -175,6 +174,9 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 				continue
 			}
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
+				return err
+			}
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
 				return err
 			}
 			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
@@ -248,6 +250,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeUserDays(ctx, d.cfg.Location.String(), now, purgeSize)
 		},
 		// A move matters to the tasks whose rows are still there.
 		func(ctx context.Context) (int, error) {

@@ -38,15 +38,16 @@ const claimAmbiguous = `
 func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
 	var c Claim
 	err := s.InTx(ctx, func(ctx context.Context) error {
-		if err := s.fenceOpen(ctx, run); err != nil {
+		look, err := s.fenceOpen(ctx, run)
+		if err != nil {
 			return err
 		}
 		rows, _ := s.db(ctx).Query(ctx, claimAmbiguous,
 			run.AudienceID, run.Lo, run.Hi, run.Lease, limit, margin, run.Resend, push.MaxPermits, run.ResendAfter)
-		row := Claimed{Ambiguous: true}
+		row := Claimed{Ambiguous: true, Counted: look.cap > 0}
 		var alive, again bool
 		counts := outcomeCounts{reasons: map[push.Reason]int{}}
-		_, err := pgx.ForEachRow(rows, []any{
+		_, err = pgx.ForEachRow(rows, []any{
 			&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.InDoubt, &row.OpenID, &row.PermitID,
 			&row.FormID, &row.ExpiresAt, &alive, &again,
 		}, func() error {

@@ -123,6 +123,8 @@ type Run struct {
 	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
 	Resend      bool
 	ResendAfter time.Duration
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
@@ -150,17 +152,22 @@ func (s *Store) Recover(ctx context.Context, run Run) error {
 		if held, err := s.fence(ctx, run); err != nil || !held {
 			return errors.Join(err, ErrLeaseLost)
 		}
-		tag, err := s.db(ctx).Exec(ctx, `
-			UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
-			 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
-		if err != nil {
-			return err
-		}
-		_, err = s.db(ctx).Exec(ctx, `
-			UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
-		return err
+		return s.recoverRows(ctx, run)
 	})
 	return wrap(err, "recover chunk %d/%d", run.TaskID, run.No)
+}
+
+// recoverRows is Recover in a transaction that holds the chunk's row.
+func (s *Store) recoverRows(ctx context.Context, run Run) error {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
+		 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
+	if err != nil {
+		return err
+	}
+	_, err = s.db(ctx).Exec(ctx, `
+		UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
+	return err
 }
 
 // fence updates the chunk's row under run's lease.
@@ -197,13 +204,27 @@ func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([
 }
 
 // FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
-// can write nothing more. A row that somebody holds at the moment is left for the next time.
-func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (bool, error) {
-	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE chunk SET state = 'idle', node_id = NULL, not_before = NULL, lease = lease + 1, updated_at = clock_timestamp()
-		 WHERE ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)`,
-		key.TaskID, key.No, node)
-	return tag.RowsAffected() == 1, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
+// can write nothing more, and the rows that it left in sending become pending and ambiguous, with their permits, in the same
+// transaction: they do not wait for a worker. A row that somebody holds at the moment is left for the next time.
+func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (freed bool, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		run := Run{TaskID: key.TaskID, No: key.No}
+		var bound string
+		err := s.db(ctx).QueryRow(ctx, `
+			UPDATE chunk c SET state = 'idle', node_id = NULL, not_before = NULL, lease = c.lease + 1, updated_at = clock_timestamp()
+			  FROM task t WHERE t.id = c.task_id
+			   AND c.ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)
+			RETURNING c.lease, c.lo, c.hi, t.audience_id, c.sending, `+boundTx, key.TaskID, key.No, node).
+			Scan(&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.Left, &bound)
+		if isNoRows(err) {
+			return nil
+		}
+		if freed = err == nil; err != nil || run.Left == 0 {
+			return err
+		}
+		return s.recoverRows(ctx, run)
+	})
+	return freed && err == nil, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
 }
 
 // FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or

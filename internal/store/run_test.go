@@ -43,12 +43,11 @@ func TestRun_StaleOneChangesNothing(t *testing.T) {
 		require.Equal(t, before, b.tables(), when)
 	}
 	attempts("freed")
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM recipient WHERE state = 0 AND ambiguous AND permit_id IS NOT NULL`), "what it left waits for no worker")
 	next := b.run(task, 0)
 	require.Greater(t, next.Lease, stale.Lease)
-	require.Equal(t, 2, next.Left)
+	require.Zero(t, next.Left)
 	attempts("taken by another")
-	require.NoError(t, b.st.Recover(t.Context(), next))
-	attempts("recovered")
 	again, err := b.st.ClaimAmbiguous(t.Context(), next, 4, time.Minute)
 	require.NoError(t, err)
 	require.Len(t, again.Sending, 2)
@@ -239,9 +238,12 @@ func TestDeadOwners_Matrix(t *testing.T) {
 			require.NoError(t, store.HoldNode(t.Context(), conn.Conn(), node, "test"))
 		}
 		b.exec(`UPDATE node SET beat_at = now() - make_interval(secs => $2), stopped_at = CASE WHEN $3 THEN now() END WHERE id = $1`, node, c.age, c.stop)
-		dead, err := b.st.DeadOwners(t.Context())
+		dead, err := b.st.DeadOwners(t.Context(), true)
 		require.NoError(t, err)
 		require.Equal(t, c.dead, len(dead) == 1, c.name)
+		dead, err = b.st.DeadOwners(t.Context(), false)
+		require.NoError(t, err)
+		require.Equal(t, c.stop, len(dead) == 1, "%s, by who has not watched", c.name)
 		_, err = conn.Exec(t.Context(), `SELECT pg_advisory_unlock_all()`)
 		require.NoError(t, err)
 	}
@@ -266,4 +268,59 @@ func TestQueueChunks_FillsTheWindow(t *testing.T) {
 	_, err = b.st.SetAppPaused(t.Context(), "health", "")
 	require.NoError(t, err)
 	require.Equal(t, 1, queue())
+}
+
+// What a claim wrote ahead although its answer was lost is put back as it was, but for the rows that are being called (invariant 2);
+// an ambiguous one keeps its permit (invariant 5). A run that has lost its lease puts nothing back.
+func TestUnclaim_PutsBackWhatIsNotCalled(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.users(2, "a", "X", "b", "Y", "c", "Z")
+	task := b.sending(10, "a", "b", "c")
+	run := b.run(task, 0)
+	first := b.claim(run, 0, 1).Sending[0]
+	b.record(run, store.Outcome{Seq: first.Seq, PermitID: first.PermitID, State: push.Pending, Ambiguous: true, Permit: store.PermitKept, AnsweredAt: time.Now()})
+	before := b.strings(`SELECT concat_ws('|', seq, state, attempt, ambiguous, permit_id) FROM recipient ORDER BY seq`)
+	again, err := b.st.ClaimAmbiguous(t.Context(), run, 1, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, again.Sending, 1)
+	require.Len(t, b.claim(run, 1, 3).Sending, 2)
+
+	n, err := b.st.Unclaim(t.Context(), run, []int32{2})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	after := b.strings(`SELECT concat_ws('|', seq, state, attempt, ambiguous, permit_id) FROM recipient ORDER BY seq`)
+	require.Equal(t, before[:2], after[:2])
+	require.Equal(t, 1, b.count(`SELECT sending FROM chunk`))
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM form_id WHERE state = 1`), "of the ambiguous one, and of the one being called")
+	n, err = b.st.Unclaim(t.Context(), run, []int32{2})
+	require.NoError(t, err)
+	require.Zero(t, n)
+	found, err := b.st.AuditTask(t.Context(), task)
+	require.NoError(t, err)
+	require.Empty(t, found)
+
+	_, err = b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, int64(b.count(`SELECT node_id FROM chunk`)))
+	require.NoError(t, err)
+	_, err = b.st.Unclaim(t.Context(), run, nil)
+	require.ErrorIs(t, err, store.ErrLeaseLost)
+}
+
+// A run that ended with rows in sending leaves them to the next one, which makes them ambiguous before it claims.
+func TestRecover_WhatAnEndedRunLeft(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.users(2, "a", "X", "b", "Y")
+	task := b.sending(10, "a", "b")
+	run := b.run(task, 0)
+	require.Len(t, b.claim(run, 0, 2).Sending, 2)
+	held, done, err := b.st.EndRun(t.Context(), run, 0)
+	require.NoError(t, err)
+	require.True(t, held)
+	require.False(t, done)
+	next := b.run(task, 0)
+	require.Equal(t, 2, next.Left)
+	require.NoError(t, b.st.Recover(t.Context(), next))
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM recipient WHERE state = 0 AND ambiguous AND permit_id IS NOT NULL`))
+	require.Equal(t, 2, b.count(`SELECT pending FROM chunk`))
 }

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// Unclaim puts back the rows that a claim of run wrote ahead although it seemed to fail: those in sending under its lease, but for
+// calling, for which calls are being made. No call was made for the others, so each is as it was before the claim: its permit is
+// free again, unless an earlier attempt keeps it. A claim that is still being committed is waited for. It returns how many rows
+// there were; ErrLeaseLost if they are another run's by now.
+func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		if held, err := s.fence(ctx, run); err != nil || !held {
+			return errors.Join(err, ErrLeaseLost)
+		}
+		return s.db(ctx).QueryRow(ctx, `
+			WITH p AS MATERIALIZED (
+			    SELECT ctid AS rid, permit_id, ambiguous FROM recipient
+			     WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1 AND lease = $4 AND seq <> ALL ($5::int[])),
+			back AS (
+			    UPDATE recipient x SET state = 0, attempt = x.attempt - 1, permit_id = CASE WHEN x.ambiguous THEN x.permit_id END, updated_at = clock_timestamp()
+			      FROM p WHERE x.ctid = p.rid RETURNING 1),
+			freed AS (
+			    UPDATE form_id SET state = 0 WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE NOT ambiguous)) AND state = 1 AND audience_id = $1),
+			counted AS (
+			    UPDATE chunk SET pending = pending + n.back, sending = sending - n.back FROM (SELECT count(*) AS back FROM back) n
+			     WHERE task_id = $6 AND no = $7 AND n.back > 0)
+			SELECT count(*) FROM back`, run.AudienceID, run.Lo, run.Hi, run.Lease, calling, run.TaskID, run.No).Scan(&n)
+	})
+	return n, wrap(err, "put back claimed rows of chunk %d/%d", run.TaskID, run.No)
+}
