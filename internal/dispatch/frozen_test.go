@@ -12,13 +12,13 @@ import (
 )
 
 // A daemon that is frozen, or whose machine has lost its power, holds its locks until the server hears of it. Wherever that catches
-// it, another one goes on within 10 s: no sweep, no plan and no start waits for the locks of the dead (invariant 11).
+// it, another one goes on within seconds: no sweep, no plan and no start waits for the locks of the dead (invariant 11).
 func TestFrozen_WhateverItHolds_AnotherDaemonGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, parts := range map[string][]string{
 		"the sweepers' lock":          {"pg_try_advisory_xact_lock", "hashtext"},
 		"the planner's lock":          {"pg_try_advisory_xact_lock", "hashint8"},
-		"the task's row, in the plan": {"FOR UPDATE OF t", "fill_cursor"},
+		"the task's row, in the plan": {"FOR NO KEY UPDATE OF t"},
 		"the chunks' rows, queued":    {"SET state = 'queued', generation"},
 		"the chunk's row, in a claim": {"pg_advisory_xact_lock_shared"},
 		"the chunk's row, at the end": {"THEN 'done' ELSE 'idle' END"},
@@ -48,7 +48,7 @@ func TestFrozen_WhateverItHolds_AnotherDaemonGoesOn(t *testing.T) {
 			b.work(b.dispatcher())
 			b.wait(task.ID, push.TaskDone)
 			t.Logf("done %s after", time.Since(begun).Round(time.Millisecond))
-			require.Less(t, time.Since(begun), 20*time.Second)
+			require.Less(t, time.Since(begun), 25*time.Second)
 			wire.Lose(nil)
 			wire.Thaw() // the stale run wakes, and changes nothing (invariant 6)
 			b.eventually("it beats again", func() bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"minipush/internal/push"
@@ -24,9 +25,26 @@ const (
 	purgeSize = 5000
 )
 
-// tend looks after what was left lying, every second: on each daemon chunks without a live owner, which no other work may hold
-// up, and on one at a time the rest.
+// tend looks after what was left lying, every second: on each daemon chunks without a live owner, and on one at a time the rest.
+// The former is done beside, for no other work may hold it up: the rest may wait for a lock that only it sets free.
 func (d *Dispatcher) tend(ctx context.Context) {
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		everySecond(ctx, func() {
+			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
+			}
+		})
+	})
+	everySecond(ctx, func() {
+		d.sweep(ctx, "tend", d.tendOnce)
+		d.tending.Go(func() { d.sweepSchedules(ctx, false) })
+	})
+	beside.Wait()
+}
+
+// everySecond runs fn at each tick until ctx ends.
+func everySecond(ctx context.Context, fn func()) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
@@ -34,11 +52,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
-			}
-			d.sweep(ctx, "tend", d.tendOnce)
-			d.tending.Go(func() { d.sweepSchedules(ctx, false) })
+			fn()
 		}
 	}
 }

@@ -7,7 +7,7 @@ import "context"
 // free again, unless an earlier attempt keeps it. A claim that is still being committed is waited for. It returns how many rows
 // there were; ErrLeaseLost if they are another run's by now.
 func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, err error) {
-	err = s.InTx(ctx, func(ctx context.Context) error {
+	err = s.inBoundTx(ctx, func(ctx context.Context) error {
 		held, err := s.fence(ctx, run)
 		if err != nil {
 			return err // the database is away: that says nothing about the lease
