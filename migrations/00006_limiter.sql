@@ -17,7 +17,8 @@ CREATE UNLOGGED TABLE limiter (
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE limiter IS
     'When the next call may start, per app (task_id 0) and per task with a limit of its own: the rate of both holds over all daemons together (invariant 9).';
-COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that asked a moment ago, the one that is behind is served (weighted fair queueing).';
+COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that lack some, the one that is behind is served (weighted fair queueing). Of an app: where the one served last stood; a task that lacked nothing before begins there.';
+COMMENT ON COLUMN limiter.asked_at IS 'When a task last got less than it wanted for want of its app''s rate; null once it got all, or is held up by its own limit.';
 COMMENT ON COLUMN limiter.slow_rate IS 'The platform asked to slow down (45011): the rate fell to slow_rate at slow_at, and grows by a tenth of slow_base every 10 s until it is slow_base again.';
 
 CREATE TABLE app_day (
@@ -85,6 +86,7 @@ DECLARE
     rate    double precision;
     own_rate double precision;
     behind  double precision;
+    lacks   boolean := false;
     granted bigint;
 BEGIN
     n := 0; gap := 0; wait := 0; used_up := false;
@@ -101,34 +103,41 @@ BEGIN
     IF NOT FOUND THEN
         INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, the_task, now) RETURNING * INTO own;
     END IF;
+    own.next_at := least(own.next_at, now + interval '1 s');
+    IF whole.next_at > now + interval '1 s' THEN -- the clock was set back
+        UPDATE limiter l SET next_at = now + interval '1 s' WHERE l.app_id = the_app AND l.task_id = 0 RETURNING * INTO whole;
+    END IF;
     rate := slowed_rate(a.rate_per_second, whole.slow_rate, whole.slow_base, now - whole.slow_at);
     SELECT ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, now - t.started_at) INTO own_rate FROM task t WHERE t.id = the_task;
 
     n := want;
     first := now + interval '50 ms';
-    IF rate > 0 THEN
+    IF own_rate > 0 AND rate > 0 AND own.next_at > now THEN
+        n := 0; wait := extract(epoch FROM own.next_at - now);
+    END IF;
+    IF n > 0 AND rate > 0 THEN
         SELECT min(l.virtual) INTO behind FROM limiter l
          WHERE l.app_id = the_app AND l.task_id NOT IN (0, the_task) AND l.asked_at > now - interval '100 ms';
         IF own.asked_at IS NULL OR own.asked_at < now - interval '1 s' THEN
-            own.virtual := greatest(own.virtual, coalesce(behind, 0));
+            own.virtual := greatest(own.virtual, whole.virtual);
         END IF;
-        due := least(whole.next_at, now + interval '1 s');
+        due := whole.next_at;
         first := greatest(due, first);
         gap := 1 / (rate * share);
         n := least(n, greatest(1, floor(rate * block)::integer));
+        lacks := n < want;
         IF due >= now + lead THEN
-            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005;
+            n := 0; wait := extract(epoch FROM due - now - lead) + 0.005; lacks := true;
         ELSIF own.virtual > behind + rate * block / 16 THEN
-            n := 0; wait := 0.005;
+            n := 0; wait := 0.005; lacks := true;
         END IF;
     END IF;
     IF n > 0 AND own_rate > 0 THEN
-        due := least(own.next_at, now + interval '1 s');
+        due := own.next_at;
         IF rate > 0 THEN
-            IF due > now THEN
-                n := 0; wait := extract(epoch FROM due - now);
+            IF n > greatest(1, floor(own_rate * 0.01)::integer) THEN
+                n := greatest(1, floor(own_rate * 0.01)::integer); lacks := false;
             END IF;
-            n := least(n, greatest(1, floor(own_rate * 0.01)::integer));
             due := greatest(due, now - interval '20 ms');
         ELSE
             IF due >= now + lead THEN
@@ -151,13 +160,13 @@ BEGIN
     END IF;
 
     IF n > 0 AND rate > 0 THEN
-        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap) WHERE l.app_id = the_app AND l.task_id = 0;
+        UPDATE limiter l SET next_at = first + make_interval(secs => n * gap), virtual = greatest(l.virtual, own.virtual) WHERE l.app_id = the_app AND l.task_id = 0;
         own.virtual := own.virtual + n::double precision / weight;
     END IF;
     IF n > 0 AND own_rate > 0 THEN
         own.next_at := due + make_interval(secs => n / (own_rate * share));
     END IF;
-    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = now WHERE l.app_id = the_app AND l.task_id = the_task;
+    UPDATE limiter l SET next_at = own.next_at, virtual = own.virtual, asked_at = CASE WHEN lacks THEN now END WHERE l.app_id = the_app AND l.task_id = the_task;
     now := clock_timestamp();
 END
 $$;

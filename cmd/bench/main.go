@@ -50,7 +50,8 @@ each beside its bar. Five pairs of 100,000 take about a quarter of an hour. Quie
 		Example: `  go run ./cmd/bench --recipients 5000 --pairs 1
   go run ./cmd/bench --only a,d --json
   go run ./cmd/bench --pairs 0 --regimes
-  go run ./cmd/bench import`,
+  go run ./cmd/bench import
+  go run ./cmd/bench limits`,
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,7 +67,7 @@ each beside its bar. Five pairs of 100,000 take about a quarter of an hour. Quie
 	f.BoolVar(&opt.regimes, "regimes", false, "also take the exact figures with fresh, stale and absent statistics")
 	f.IntVar(&opt.regimeRecipients, "regime-recipients", 200_000, "recipients of --regimes")
 	common(root, &opt, 5)
-	root.AddCommand(importCommand(), simulatorCommand(), constantCommand())
+	root.AddCommand(importCommand(), limitsCommand(), simulatorCommand(), constantCommand())
 	return root
 }
 
@@ -114,7 +115,7 @@ func measure(cmd *cobra.Command, opt options, fn func(ctx context.Context, b *be
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{opt: opt, dir: dir, binary: opt.binary, log: &progress{out: cmd.ErrOrStderr(), verbose: opt.verbose}}
-	if b.binary == "" && (opt.rows > 0 || opt.chosen(minipush) || opt.regimes) {
+	if b.binary == "" && (opt.rows > 0 || opt.limits != nil || opt.chosen(minipush) || opt.regimes) {
 		b.log.say("building minipush")
 		b.binary = filepath.Join(dir, "minipush")
 		if err := buildMinipush(ctx, b.binary); err != nil {

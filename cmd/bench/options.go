@@ -15,7 +15,8 @@ type options struct {
 	only                          []string
 	regimes                       bool
 	regimeRecipients              int
-	rows                          int // of an import
+	rows                          int           // of an import
+	limits                        *limitOptions // nil: not measured
 	asJSON, verbose               bool
 	timeout                       time.Duration
 	// binary is a minipush that was built elsewhere; empty: the bench builds the working tree.
@@ -56,6 +57,9 @@ func (o options) perJobLoad() workload {
 
 // String says what is measured, for the head of the report.
 func (o options) String() string {
+	if o.limits != nil {
+		return fmt.Sprintf("rates of an app %v a second over %v daemons, %s of work each", o.limits.rates, o.limits.daemons, o.limits.work)
+	}
 	if o.rows > 0 {
 		return fmt.Sprintf("import of %d CSV rows, one in %d a repetition, through the API of serve", o.rows, repeatEvery)
 	}

@@ -20,6 +20,7 @@ type report struct {
 	Pairs    []pair            `json:"pairs,omitempty"`
 	Regimes  []regimeResult    `json:"regimes,omitempty"`
 	Imports  []importPair      `json:"imports,omitempty"`
+	Limits   []limitResult     `json:"limits,omitempty"`
 	Figures  []figure          `json:"figures"` // the figures of pairs and imports, with their bars
 	Exact    []exactReport     `json:"exact,omitempty"`
 }
@@ -56,6 +57,7 @@ func (r *report) judge() {
 	if len(r.Imports) > 0 {
 		r.judgeImports()
 	}
+	r.judgeLimits()
 	for _, g := range r.Regimes {
 		figures := append(g.Cost.figures(), atMost("peak memory of serve, MB", float64(g.Peak)/megabyte, 100, "%.1f"))
 		r.Exact = append(r.Exact, exactReport{Of: string(g.Regime), Figures: figures, Dearest: g.Dearest})
@@ -115,6 +117,7 @@ func (r *report) write(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", r.Workload)
 	r.writePairs(w)
 	r.writeImports(w)
+	r.writeLimits(w)
 	fmt.Fprintln(w)
 	for _, f := range r.Figures {
 		fmt.Fprintln(w, f)

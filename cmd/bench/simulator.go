@@ -15,6 +15,7 @@ import (
 // formId of the workload known to it before it says its address.
 func simulatorCommand() *cobra.Command {
 	var w workload
+	var watch bool
 	cmd := &cobra.Command{
 		Use: "simulator", Short: "The far end of (a), (b), (c) and (d)", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -22,11 +23,15 @@ func simulatorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if watch {
+				go s.Watch(cmd.Context())
+			}
 			return serveUntilEOF(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), s)
 		},
 	}
 	cmd.Flags().IntVar(&w.Recipients, "recipients", 0, "users")
 	cmd.Flags().IntVar(&w.PerUser, "per-user", 1, "formIds of each")
+	cmd.Flags().BoolVar(&watch, "watch", false, "note when the process itself stood still")
 	return cmd
 }
 

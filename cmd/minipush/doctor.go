@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/config"
+	"minipush/internal/store"
 )
 
 // finding is the result of one check.
@@ -108,6 +109,10 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if note("job queues", queuesText(queues), err) {
 		all[len(all)-1].Warning = len(queues) > 0
 	}
+	broken, err := db.store.Breakers(ctx)
+	if note("breakers", breakersText(broken), err) {
+		all[len(all)-1].Warning = len(broken) > 0
+	}
 	apps, err := db.store.Apps(ctx)
 	if err != nil {
 		note("platform", "", err)
@@ -124,6 +129,14 @@ func queuesText(paused []string) string {
 		return "none is paused"
 	}
 	return fmt.Sprintf("paused in the job pages: %s; tasks stand still until it is resumed at /ops/jobs/queues", strings.Join(paused, ", "))
+}
+
+// breakersText says for how many apps the platform does not answer, and by what.
+func breakersText(open []store.Breaker) string {
+	if len(open) == 0 {
+		return "none is open"
+	}
+	return fmt.Sprintf("%d open: the platform does not answer (%s); it is tried again by itself", len(open), open[0].Reason)
 }
 
 // sameDatabase checks that the direct address leads to the same database of the same cluster.

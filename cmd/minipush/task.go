@@ -116,6 +116,9 @@ func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
 			}
 			return c.answer(task, func(w io.Writer) {
 				fmt.Fprintf(w, "task %d is %s\n", task.ID, stateText(task))
+				if name == "resume" && task.State == push.TaskPaused && task.Note != "" {
+					fmt.Fprintln(w, task.Note)
+				}
 				if task.State == push.TaskCanceled && task.Counts.Open() > 0 {
 					fmt.Fprintln(w, underWay(task))
 				}

@@ -33,7 +33,9 @@ func (c *cli) taskReach() *cobra.Command {
 					{"no permit", strconv.Itoa(r.NoPermit)},
 					{"no such user", strconv.Itoa(r.NoUser)},
 					{"no openid", strconv.Itoa(r.NoOpenID)},
+					{"suppressed", strconv.Itoa(r.Suppressed)},
 					{"same person twice", strconv.Itoa(r.DuplicateOpenID)},
+					{"over the daily cap", strconv.Itoa(r.Capped)},
 					{"permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
 				})
 			})

@@ -69,4 +69,7 @@ func sent(w io.Writer, k clock, t push.Task) {
 		return
 	}
 	fmt.Fprintf(w, "task %d is %s\n", t.ID, stateText(t))
+	if t.Note != "" {
+		fmt.Fprintln(w, t.Note) // quiet hours: it starts paused
+	}
 }

@@ -37,7 +37,7 @@ func TestChaos_FaultsAtRandom_NobodyLostAndNobodyTwice(t *testing.T) {
 	}
 	n := seed(t)
 	w := newWorld(t, 2, sim.Faults{Seed: n, LatencyMS: 100, JitterMS: 200}, stormy()...)
-	r := newStorm(t, w, n).play("s", 4000, 10, 900*time.Millisecond, true)
+	r := newStorm(t, w, n).play("s", 3000, 9, 900*time.Millisecond, true)
 	r.require(t)
 }
 

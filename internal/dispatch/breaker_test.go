@@ -124,6 +124,58 @@ func TestBreaker_APersonResumesAtOnce(t *testing.T) {
 	require.Zero(t, b.openBreakers())
 }
 
+// A task that was paused by a person, and had passed its canary, is tried with one call like any other if it is resumed while the breaker is open.
+func TestBreaker_ResumedTaskProbesThoughItsCanaryHadPassed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, touchy)
+	users := b.users(100, 2)
+	resumed, other := b.draft(users), b.draft(users)
+	b.faults(sim.Faults{LatencyMS: 30})
+	b.two()
+	b.send(resumed.ID)
+	b.eventually("under way", func() bool { return b.sim.Stats().Messages > 30 })
+	_, err := b.d.Pause(t.Context(), "test", resumed.ID)
+	require.NoError(t, err)
+	b.quiet()
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Unavailable}}})
+	b.send(other.ID)
+	b.wait(other.ID, push.TaskPaused)
+	b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour', probe_task = NULL`)
+	b.quiet()
+	calls := b.sim.Stats().Calls
+	b.resume(resumed.ID)
+	again := b.wait(resumed.ID, push.TaskPaused)
+	require.Equal(t, []push.Cause{push.CauseBreaker}, again.Causes)
+	b.quiet()
+	require.Equal(t, calls+1, b.sim.Stats().Calls)
+	b.faults(sim.Faults{})
+	b.resume(resumed.ID)
+	b.wait(resumed.ID, push.TaskDone)
+	b.wait(other.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 100, Sent: 100}, b.audit(resumed.ID).Counts)
+}
+
+// Without a canary the platform is still tried again by one call.
+func TestBreaker_ProbesWithOneCallWithoutACanary(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) { touchy(c); c.Canary.Sent = -1 })
+	users := b.users(120, 1)
+	task := b.draft(users)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Unavailable}}})
+	b.two()
+	b.send(task.ID)
+	b.eventually("a probe is not answered", func() bool { return b.count(`SELECT coalesce(max(probes), 0) FROM breaker`) >= 1 })
+	b.quiet()
+	calls := b.sim.Stats().Calls
+	b.eventually("another", func() bool { return b.count(`SELECT coalesce(max(probes), 0) FROM breaker`) >= 2 })
+	b.quiet()
+	require.Equal(t, calls+1, b.sim.Stats().Calls)
+	b.faults(sim.Faults{})
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 120, Sent: 120}, b.audit(task.ID).Counts)
+	b.once(users)
+}
+
 // A task that is sent while the breaker is open waits with the others. One that an error of its own has paused is not resumed with them.
 func TestBreaker_TakesInNewTasksAndLeavesThoseThatNeedAPerson(t *testing.T) {
 	t.Parallel()

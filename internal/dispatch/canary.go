@@ -38,12 +38,17 @@ type canary struct {
 	moved bool
 }
 
-// newCanary is the canary of a run; nil where the task has passed it.
+// newCanary is the canary of a run; nil where the task has passed it. Where there is to be none, the call that tries the platform again
+// is still made alone.
 func (d *Dispatcher) newCanary(run store.Run) *canary {
-	if !run.Canary.On || d.cfg.Canary.Sent < 0 {
+	conf := d.cfg.Canary
+	if conf.Sent < 0 && run.Canary.Probe {
+		conf.Sent = 1
+	}
+	if !run.Canary.On || conf.Sent < 0 {
 		return nil
 	}
-	return &canary{Canary: run.Canary, conf: d.cfg.Canary}
+	return &canary{Canary: run.Canary, conf: conf}
 }
 
 // canaryWindow is how many chunks a task keeps queued until its canary has passed.

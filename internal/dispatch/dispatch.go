@@ -117,6 +117,7 @@ type Dispatcher struct {
 
 	// The rest is of a working daemon: nil or unused before Start.
 	slots    *slots
+	shares   *shares
 	gate     *gate
 	node     *node
 	runs     *runs
@@ -133,7 +134,7 @@ func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), breaker: newBreaker(cfg.Breaker), slots: newSlots(cfg.InFlight), runs: newRuns(), callers: newCallers(), wake: make(chan struct{}, 1)}
+	d := &Dispatcher{cfg: cfg, st: st, log: log, metrics: newMetrics(), breaker: newBreaker(cfg.Breaker), slots: newSlots(cfg.InFlight), shares: newShares(cfg.Workers), runs: newRuns(), callers: newCallers(), wake: make(chan struct{}, 1)}
 	d.clients = newClients(cfg, st, log)
 	d.gate = newGate(d)
 	client, err := newInserter(st.Pool(), log)

@@ -33,6 +33,9 @@ type gate struct {
 	pacers map[int64]*pacer
 	stops  map[int64]context.CancelFunc
 	pacing sync.WaitGroup
+	// quiet says when quiet hours begin for a task that they will pause: from then on its gate is shut here, however slow the database
+	// is to say so.
+	quiet map[int64]time.Time
 	// contents are what those tasks say. A task that has chunks is frozen, so it is read once while it has runs here.
 	contents map[int64]*content
 	// looked is when the last look that was answered was asked for. A task that came since was looked at by its claim.
@@ -126,11 +129,21 @@ func (g *gate) close(task int64) {
 	g.closed[task] = time.Now()
 }
 
+// quietFrom notes when quiet hours begin for tasks, in place of what was noted before.
+func (g *gate) quietFrom(begins map[int64]time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.quiet = begins
+}
+
 // open says whether a call of the task may start now: its gate is open, the last look at the states is not too old, this process is
 // not stopping, and its last committed beat is young enough that nobody can have taken its chunks (invariant 6).
 func (g *gate) open(task int64) bool {
 	g.mu.Lock()
 	_, closed := g.closed[task]
+	if begin, soon := g.quiet[task]; soon && !time.Now().Before(begin) {
+		closed = true
+	}
 	g.mu.Unlock()
 	return !closed && time.Since(g.start)-time.Duration(g.looked.Load()) < gateTTL && !g.d.draining.Load() && g.d.node.fresh()
 }
@@ -146,6 +159,9 @@ func (g *gate) watch(ctx context.Context) {
 		case <-tick.C:
 			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
 				g.d.log.WarnContext(ctx, "states of tasks not read", slog.Any("err", err))
+			}
+			if err := g.d.shareWorkers(ctx); err != nil && ctx.Err() == nil {
+				g.d.log.WarnContext(ctx, "waiting tasks not read", slog.Any("err", err))
 			}
 		}
 	}

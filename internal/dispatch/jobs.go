@@ -159,11 +159,24 @@ func (d *Dispatcher) replaceStartJob(ctx context.Context, taskID int64, at *time
 	return d.insertStartJob(ctx, taskID, at)
 }
 
+// jobPriority is the queue's name of a task's priority. The queue serves the higher strictly first; that nobody starves is seen to by
+// [shares].
+func jobPriority(priority string) int {
+	switch priority {
+	case "urgent":
+		return 1
+	case "bulk":
+		return 3
+	}
+	return 2
+}
+
 // insertChunkJobs inserts the jobs of chunks that were just queued, in the transaction that ctx carries.
 func (d *Dispatcher) insertChunkJobs(ctx context.Context, taskID int64, chunks []store.QueuedChunk) error {
 	params := make([]river.InsertManyParams, len(chunks))
 	for i, c := range chunks {
-		params[i] = river.InsertManyParams{Args: chunkArgs{TaskID: taskID, Chunk: c.No, Generation: c.Generation}}
+		params[i] = river.InsertManyParams{Args: chunkArgs{TaskID: taskID, Chunk: c.No, Generation: c.Generation},
+			InsertOpts: &river.InsertOpts{Priority: jobPriority(c.Priority)}}
 	}
 	if _, err := d.river.InsertManyTx(ctx, store.Tx(ctx), params); err != nil {
 		return fmt.Errorf("insert chunk jobs of task %d: %w", taskID, err)

@@ -53,6 +53,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	d.tending.Go(func() { d.node.run(ctx) })
 	d.tending.Go(func() { d.gate.watch(ctx) })
 	d.tending.Go(func() { d.tend(ctx) })
+	d.tending.Go(func() { d.watchQuiet(ctx) })
 	if err := client.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start queue: %w", err), d.Stop(ctx))
 	}

@@ -52,6 +52,9 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 
 		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate}
+	if a.Counted {
+		v.CountedFor = a.OpenID
+	}
 	switch {
 	case !a.started:
 		v.notStarted(a)

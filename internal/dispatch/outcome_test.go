@@ -201,20 +201,21 @@ func TestJudge_Bounds(t *testing.T) {
 func TestSlots_NeverGiveOutMoreThanThereAre(t *testing.T) {
 	t.Parallel()
 	s := newSlots(7)
+	s.enter(1, 4)
 	require.Equal(t, 3, s.batch())
-	require.Equal(t, 5, s.tryTake(5, 3))
-	require.Zero(t, s.tryTake(5, 3), "two are free, three are wanted at least")
-	require.Equal(t, 2, s.tryTake(2, 2))
-	require.Zero(t, s.tryTake(1, 1))
+	require.Equal(t, 5, s.tryTake(1, 5, 3))
+	require.Zero(t, s.tryTake(1, 5, 3), "two are free, three are wanted at least")
+	require.Equal(t, 2, s.tryTake(1, 2, 2))
+	require.Zero(t, s.tryTake(1, 1, 1))
 	got := make(chan int)
-	go func() { got <- s.take(t.Context(), 4, 2) }()
-	s.give(1)
+	go func() { got <- s.take(t.Context(), 1, 4, 2) }()
+	s.give(1, 1)
 	select {
 	case n := <-got:
 		t.Fatalf("%d slots were given out of one", n)
 	default:
 	}
-	s.give(6)
+	s.give(1, 6)
 	require.Equal(t, 4, <-got)
 }
 

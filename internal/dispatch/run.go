@@ -36,6 +36,8 @@ type run struct {
 	client  *appClient
 	answers chan answer
 	until   time.Time
+	// place is the run's hold of a worker, which another task may come to need more.
+	place *ticket
 
 	// cursor and hi are what is left of the current pass over the chunk's rows.
 	cursor, hi int32
@@ -66,18 +68,24 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if d.draining.Load() || !d.node.fresh() {
 		return errNotNow
 	}
-	key := store.ChunkKey{TaskID: taskID, No: no}
-	d.runs.begin(key)
-	defer d.runs.end(key)
-	lease, ok, err := d.st.TakeLease(ctx, taskID, no, generation, d.node.id)
+	lease, ok, err := d.lease(ctx, taskID, no, generation)
 	if err != nil || !ok {
 		return err
 	}
+	lease.Zone = d.cfg.Location.String()
+	taskID, no = lease.TaskID, lease.No
+	key := store.ChunkKey{TaskID: taskID, No: no}
+	d.runs.begin(key)
+	defer d.runs.end(key)
+	place := d.shares.enter(taskID, lease.Priority)
+	defer d.shares.leave(place)
+	d.slots.enter(taskID, push.Weight(lease.Priority))
+	defer d.slots.leave(taskID)
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: generation > 1 || lease.Left > 0,
+		until: time.Now().Add(runLimit), place: place, cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: lease.Generation > 1 || lease.Left > 0,
 	}
 	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
 		r.wait = contendedWait
@@ -134,7 +142,7 @@ func (r *run) send(ctx context.Context) error {
 
 // stopped says that nothing more is to be claimed in this run.
 func (r *run) stopped(ctx context.Context) bool {
-	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until)
+	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until) || r.d.shares.yields(r.place)
 }
 
 // claim claims batches while there are slots. With nothing in flight it waits for slots; otherwise it takes what there is.
@@ -154,9 +162,9 @@ func (r *run) claim(ctx context.Context) error {
 			}
 			want = 1
 		}
-		n := r.d.slots.tryTake(want, (want+1)/2)
+		n := r.d.slots.tryTake(r.TaskID, want, (want+1)/2)
 		if n == 0 && r.inFlight == 0 && len(r.done) == 0 {
-			n = r.d.slots.take(ctx, want, (want+1)/2)
+			n = r.d.slots.take(ctx, r.TaskID, want, (want+1)/2)
 		}
 		if n == 0 {
 			return nil
@@ -164,11 +172,11 @@ func (r *run) claim(ctx context.Context) error {
 		var times []time.Time
 		if pacer != nil {
 			if times = pacer.reserve(n); len(times) == 0 {
-				r.d.slots.give(n)
+				r.d.slots.give(r.TaskID, n)
 				return r.awaitTimes(ctx, pacer)
 			}
 			paced := min(n, int(float64(len(times))/r.yield))
-			r.d.slots.give(n - paced)
+			r.d.slots.give(r.TaskID, n-paced)
 			n = paced
 		}
 		if err := r.claimAndStart(ctx, n, pacer, times); err != nil || r.closed {
@@ -200,7 +208,7 @@ func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.T
 		}
 		from, r.contended = r.cursor, true // what was put back is pending, for the next pass
 	}
-	r.d.slots.give(n - len(claim.Sending))
+	r.d.slots.give(r.TaskID, n-len(claim.Sending))
 	if p != nil {
 		used := min(len(times), len(claim.Sending))
 		p.giveBack(times[used:])
@@ -327,7 +335,7 @@ func (r *run) flush(ctx context.Context) error {
 		r.owed += len(done)
 		return err
 	}
-	r.d.slots.give(len(done))
+	r.d.slots.give(r.TaskID, len(done))
 	r.slowIfAsked(ctx, done)
 	r.pauseIfAsked(ctx, done)
 	r.warnIfAway(ctx, done)

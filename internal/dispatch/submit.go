@@ -39,6 +39,11 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		if !moved {
 			return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
 		}
+		if at == nil {
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
+		}
 		if t.State == push.TaskMissed {
 			// The job of the schedule that was missed may still stand.
 			if err := d.replaceStartJob(ctx, t.ID, nil); err != nil {
@@ -162,7 +167,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	if at != nil {
 		when = *at
 	}
-	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin)
+	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin, d.cfg.Location.String())
 	if err == nil && !any {
 		return &push.Refusal{Code: push.RefusedNoPermit, TaskID: t.ID, State: t.State}
 	}

@@ -82,12 +82,12 @@ func (d *Dispatcher) freeOrphans(ctx context.Context) error {
 			return err
 		}
 		if freed {
-			d.slots.give(d.runs.paid(k))
+			d.slots.give(k.TaskID, d.runs.paid(k))
 		}
 	}
 	for _, k := range owed {
 		if !mine[k] && !d.runs.has(k) {
-			d.slots.give(d.runs.paid(k))
+			d.slots.give(k.TaskID, d.runs.paid(k))
 		}
 	}
 	return nil
@@ -202,6 +202,9 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
 				return err
 			}
+			if err := d.beginQuiet(ctx, t.ID); err != nil {
+				return err
+			}
 			if err := d.insertStartJob(ctx, t.ID, nil); err != nil {
 				return err
 			}
@@ -273,6 +276,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeUserDays(ctx, d.cfg.Location.String(), now, purgeSize)
 		},
 		// A move matters to the tasks whose rows are still there.
 		func(ctx context.Context) (int, error) {

@@ -178,7 +178,7 @@ func (d *Dispatcher) Reach(ctx context.Context, id int64, at time.Time) (push.Re
 	if at.IsZero() {
 		at = time.Now()
 	}
-	return d.st.Reach(ctx, t, at, d.cfg.PermitMargin)
+	return d.st.Reach(ctx, t, at, d.cfg.PermitMargin, d.cfg.Location.String())
 }
 
 // Preview is the message of one recipient as it would be sent.

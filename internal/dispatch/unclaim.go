@@ -60,7 +60,7 @@ func (r *run) abandon(err error) {
 	r.owed += len(r.done)
 	r.done = nil
 	if errors.Is(err, store.ErrLeaseLost) {
-		r.d.slots.give(r.owed)
+		r.d.slots.give(r.TaskID, r.owed)
 		return
 	}
 	r.d.runs.owe(store.ChunkKey{TaskID: r.TaskID, No: r.No}, r.owed)

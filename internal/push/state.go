@@ -16,7 +16,8 @@ const (
 	TaskCanceled  TaskState = "canceled"
 )
 
-// CanMove says whether a task may go from s to next. scheduled → scheduled is a move to another time.
+// CanMove says whether a task may go from s to next. scheduled → scheduled is a move to another time; scheduled ⇄ paused is a task
+// that was held, before its time, as of a restored database.
 func (s TaskState) CanMove(next TaskState) bool {
 	switch s {
 	case TaskDraft:
@@ -28,7 +29,7 @@ func (s TaskState) CanMove(next TaskState) bool {
 	case TaskSending:
 		return next == TaskPaused || next == TaskDone || next == TaskCanceled
 	case TaskPaused:
-		return next == TaskSending || next == TaskDone || next == TaskCanceled
+		return next == TaskSending || next == TaskDone || next == TaskCanceled || next == TaskScheduled
 	case TaskDone, TaskCanceled:
 		return false
 	}

@@ -13,7 +13,7 @@ import (
 
 // Every pair of states against the arrows of the design, §3: draft → scheduled → sending ⇄ paused → done; scheduled → scheduled,
 // draft, missed; missed may be scheduled again or sent; scheduled, sending and paused may be canceled. A task whose last
-// recipient ended while it was paused is done too, and so is a scheduled one that nobody can be reached for.
+// recipient ended while it was paused is done too, one that was held before its time (restored) is scheduled again, and so is a scheduled one that nobody can be reached for.
 func TestTaskState_MovesOnlyAlongTheArrows(t *testing.T) {
 	t.Parallel()
 	all := []push.TaskState{push.TaskDraft, push.TaskScheduled, push.TaskSending, push.TaskPaused, push.TaskDone, push.TaskMissed, push.TaskCanceled}
@@ -22,7 +22,7 @@ func TestTaskState_MovesOnlyAlongTheArrows(t *testing.T) {
 		push.TaskScheduled: {push.TaskScheduled, push.TaskDraft, push.TaskSending, push.TaskPaused, push.TaskMissed, push.TaskCanceled, push.TaskDone},
 		push.TaskMissed:    {push.TaskScheduled, push.TaskSending},
 		push.TaskSending:   {push.TaskPaused, push.TaskDone, push.TaskCanceled},
-		push.TaskPaused:    {push.TaskSending, push.TaskDone, push.TaskCanceled},
+		push.TaskPaused:    {push.TaskSending, push.TaskScheduled, push.TaskDone, push.TaskCanceled},
 		push.TaskDone:      nil,
 		push.TaskCanceled:  nil,
 	}

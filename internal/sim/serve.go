@@ -36,6 +36,7 @@ func (s *Sim) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(io.Discard, "", 0), // callers that are killed in the middle of a call are its business
 	}
+	go s.Watch(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	select {

@@ -63,6 +63,7 @@ type Sim struct {
 	faults faultState
 	ledger ledger
 	counts counts
+	stalls []Stall
 }
 
 // New makes a simulator. It reports a Config that contradicts itself.
@@ -111,6 +112,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /sim/faults", s.handleGetFaults)
 	mux.HandleFunc("POST /sim/faults", s.handleSetFaults)
 	mux.HandleFunc("GET /sim/ledger", s.handleLedger)
+	mux.HandleFunc("GET /sim/stalls", s.handleStalls)
 	mux.HandleFunc("GET /sim/stats", s.handleStats)
 	mux.HandleFunc("GET /sim/inbox", s.handleInbox)
 	mux.HandleFunc("POST /sim/reset", s.handleReset)
@@ -129,6 +131,7 @@ func (s *Sim) Reset() {
 	s.faults = newFaultState(s.cfg.Faults)
 	s.ledger = newLedger()
 	s.counts = newCounts()
+	s.stalls = nil
 	s.calls.Store(0)
 	s.maxInFlight.Store(s.inFlight.Load())
 }

@@ -61,8 +61,12 @@ func (s *Store) LockBreakerOf(ctx context.Context, task int64) (b Breaker, open 
 	return b, err == nil, wrap(err, "breaker of task %d", task)
 }
 
-// SetProbe writes who makes the next call (0: nobody yet), how many probes have failed, and when that is due or given up.
+// SetProbe writes who makes the next call (0: nobody yet), how many probes have failed, and when that is due or given up. The task
+// begins with a canary. The caller has a transaction.
 func (s *Store) SetProbe(ctx context.Context, appID int32, task int64, probes int, wait time.Duration) error {
+	if _, err := s.db(ctx).Exec(ctx, `UPDATE task SET `+afresh+` WHERE id = $1`, task); err != nil {
+		return wrap(err, "set probe of app %d", appID)
+	}
 	_, err := s.db(ctx).Exec(ctx, `
 		UPDATE breaker SET probe_task = nullif($2::bigint, 0), probes = $3, due_at = clock_timestamp() + $4::interval, updated_at = now() WHERE app_id = $1`,
 		appID, task, probes, wait)

@@ -40,18 +40,21 @@ func (s *Store) PassCanary(ctx context.Context, taskID int64) (bool, error) {
 	return tag.RowsAffected() == 1, wrap(err, "pass canary of task %d", taskID)
 }
 
-// NextToCall finds the first row of [lo, hi) that a claim would most likely make sending: its user has an openid and a usable permit.
+// NextToCall finds the first row of [lo, hi) that a claim would most likely make sending: its user has an openid and a usable permit,
+// and is neither suppressed nor over the daily cap.
 // It returns hi-1 where there is none.
 func (s *Store) NextToCall(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (int32, error) {
 	seq := hi - 1
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT r.seq FROM recipient r
-		 CROSS JOIN LATERAL (SELECT u.user_id FROM app_user u WHERE u.app_id = $4 AND u.user_id = r.user_id AND u.openid IS NOT NULL LIMIT 1) u
+		 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $4 AND u.user_id = r.user_id AND u.openid IS NOT NULL LIMIT 1) u
 		 CROSS JOIN LATERAL (SELECT f.id FROM form_id f WHERE f.app_id = $4 AND f.user_id = r.user_id
 		       AND f.expires_at > now() + $5::interval AND f.state = 0 LIMIT 1) f
 		 WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
 		   AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())
-		 ORDER BY r.seq LIMIT 1`, run.AudienceID, lo, hi, run.AppID, margin).Scan(&seq)
+		   AND NOT EXISTS (`+isSuppressed("true", "$4", "u.user_id", "u.openid")+`)
+		   AND NOT EXISTS (`+isCapped("(SELECT daily_cap FROM app WHERE id = $4)", "$4", "u.openid", dayOf("now()", "$6"), "$7::bigint")+`)
+		 ORDER BY r.seq LIMIT 1`, run.AudienceID, lo, hi, run.AppID, margin, run.Zone, run.TaskID).Scan(&seq)
 	if isNoRows(err) {
 		err = nil
 	}

@@ -41,7 +41,7 @@ type PlanState struct {
 	Scheduled bool
 	CreatedBy string
 	AppPaused bool
-	// QuotaUntil is when the app's quota is tried again; nil while it lasts.
+	// QuotaUntil is when the app's quota is tried again; nil while it lasts, and for the task that tries it.
 	QuotaUntil *time.Time
 }
 
@@ -53,7 +53,8 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
-		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL, a.quota_until, `+boundTx+`
+		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL,
+		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, `+boundTx+`
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
 		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, nil)
 	if code != nil {
@@ -84,6 +85,8 @@ func (s *Store) FinishFill(ctx context.Context, audienceID int64) error {
 type QueuedChunk struct {
 	No         int32
 	Generation int32
+	// Priority is the task's.
+	Priority string
 }
 
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
@@ -97,7 +100,7 @@ func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary in
 		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
-		RETURNING c.no, c.generation`, taskID, window, canary)
+		RETURNING c.no, c.generation, (SELECT priority FROM task WHERE id = $1)`, taskID, window, canary)
 	queued, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QueuedChunk])
 	return queued, wrap(err, "queue chunks of task %d", taskID)
 }
@@ -112,6 +115,12 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
+	// Generation counts the jobs that were inserted for the chunk.
+	Generation int32
+	// Priority is the task's.
+	Priority string
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
@@ -123,12 +132,57 @@ func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int3
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'running', node_id = $4, lease = c.lease + 1, updated_at = clock_timestamp()
 		  FROM task t WHERE c.task_id = $1 AND c.no = $2 AND c.generation = $3 AND c.state = 'queued' AND t.id = c.task_id
-		RETURNING c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, `+canaryColumns, taskID, no, generation, node)
+		RETURNING `+runColumns, taskID, no, generation, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+}
+
+// TakeLeaseOfTask is [Store.TakeLease] of whichever chunk of a task is queued. ok is false if none is, or others are taking them.
+func (s *Store) TakeLeaseOfTask(ctx context.Context, taskID, node int64) (run Run, ok bool, err error) {
+	run = Run{TaskID: taskID}
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'running', node_id = $2, lease = c.lease + 1, updated_at = clock_timestamp()
+		  FROM task t WHERE c.task_id = $1 AND t.id = $1 AND t.state = 'sending'
+		   AND c.no = (SELECT no FROM chunk WHERE task_id = $1 AND state = 'queued' ORDER BY no LIMIT 1 FOR UPDATE SKIP LOCKED)
+		RETURNING `+runColumns, taskID, node)
+	ok, err = scanRun(rows, &run)
+	return run, ok, wrap(err, "take lease of a chunk of task %d", taskID)
+}
+
+const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, ` + canaryColumns
+
+func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
-		&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left,
+		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
 		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
 	}, func() error { ok = true; return nil })
-	return run, ok, wrap(err, "take lease of chunk %d/%d", taskID, no)
+	return ok, err
+}
+
+// RequeueChunk begins a new generation of a queued chunk, whose job goes to another one. ok is false if the chunk is not queued with
+// this generation, or somebody is taking it.
+func (s *Store) RequeueChunk(ctx context.Context, taskID int64, no, generation int32) (queued QueuedChunk, ok bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk SET generation = generation + 1, queued_at = clock_timestamp(), updated_at = clock_timestamp()
+		 WHERE task_id = $1 AND no = (SELECT no FROM chunk WHERE task_id = $1 AND no = $2 AND generation = $3 AND state = 'queued' FOR UPDATE SKIP LOCKED)
+		RETURNING no, generation, (SELECT priority FROM task WHERE id = $1)`, taskID, no, generation)
+	_, err = pgx.ForEachRow(rows, []any{&queued.No, &queued.Generation, &queued.Priority}, func() error { ok = true; return nil })
+	return queued, ok, wrap(err, "queue chunk %d/%d again", taskID, no)
+}
+
+// WaitingTask is a task with a chunk that waits for a worker.
+type WaitingTask struct {
+	ID       int64
+	Priority string
+}
+
+// WaitingTasks lists the tasks that are sending and have a chunk queued.
+func (s *Store) WaitingTasks(ctx context.Context) ([]WaitingTask, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT t.id, t.priority FROM task t JOIN app a ON a.id = t.app_id
+		 WHERE t.state = 'sending' AND a.paused_at IS NULL AND EXISTS (SELECT FROM chunk c WHERE c.task_id = t.id AND c.state = 'queued')`)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WaitingTask])
+	return list, wrap(err, "list waiting tasks")
 }
 
 // Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits (invariant 5). The run that

@@ -31,6 +31,8 @@ type Claimed struct {
 	Attempt, Tries int16
 	// Ambiguous: an earlier attempt with this same permit may have got through (invariant 5).
 	Ambiguous bool
+	// Counted: the message counts towards the person's daily cap.
+	Counted bool
 }
 
 // Claim is what one claim transaction did to a range of a chunk.
@@ -48,10 +50,16 @@ type Claim struct {
 func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (Claim, error) {
 	var c Claim
 	err := s.inBoundTx(ctx, func(ctx context.Context) error {
-		if err := s.fenceOpen(ctx, run); err != nil {
+		look, err := s.fenceOpen(ctx, run)
+		if err != nil {
 			return err
 		}
-		misses, err := s.claimFresh(ctx, run, lo, hi, margin, &c)
+		misses, err := s.claimFresh(ctx, run, lo, hi, margin, look, &c)
+		if err == nil && look.cap > 0 && len(c.Sending) > 0 {
+			var over []miss
+			over, err = s.countDay(ctx, run, look.cap, &c)
+			misses = append(misses, over...)
+		}
 		if err != nil || len(misses) == 0 {
 			return err
 		}
@@ -68,21 +76,22 @@ func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Du
 }
 
 // fenceOpen is the first statement of a claim: it updates the chunk's row under the lease, while the task is sending, and takes
-// the shared side of the lock against moves of openids.
-func (s *Store) fenceOpen(ctx context.Context, run Run) error {
-	tag, err := s.db(ctx).Exec(ctx, `
+// the shared side of the lock against moves of openids. It also says what of the app's courtesies the claim must look up.
+func (s *Store) fenceOpen(ctx context.Context, run Run) (look courtesy, err error) {
+	err = s.db(ctx).QueryRow(ctx, `
 		UPDATE chunk c SET updated_at = clock_timestamp() FROM task t JOIN app a ON a.id = t.app_id
 		 WHERE c.task_id = $1 AND c.no = $2 AND c.lease = $3 AND c.state = 'running'
 		   AND t.id = c.task_id AND t.state = 'sending' AND a.paused_at IS NULL
-		RETURNING pg_advisory_xact_lock_shared($4, t.app_id), `+boundTx, run.TaskID, run.No, run.Lease, lockMoves)
-	if err != nil || tag.RowsAffected() == 1 {
-		return err
+		RETURNING pg_advisory_xact_lock_shared($4, t.app_id), `+boundTx+`, a.daily_cap, `+anySuppressed("t.app_id"),
+		run.TaskID, run.No, run.Lease, lockMoves).Scan(nil, nil, &look.cap, &look.suppress)
+	if !isNoRows(err) {
+		return look, err
 	}
 	held, err := s.holds(ctx, run)
 	if err != nil || held {
-		return errors.Join(err, ErrClosed)
+		return look, errors.Join(err, ErrClosed)
 	}
-	return ErrLeaseLost
+	return look, ErrLeaseLost
 }
 
 func (s *Store) holds(ctx context.Context, run Run) (held bool, err error) {
@@ -101,12 +110,12 @@ type miss struct {
 
 // claimFresh claims rows that hold no permit. Each look-up is a probe of an index under LIMIT, each update goes by ctid, so
 // that no statistics can turn the plan into one that reads the table. A row whose openid belonged to another user before is
-// held against what that user got in this task.
-func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, c *Claim) ([]miss, error) {
+// held against what that user got in this task. look says what of the app's courtesies there is to look up.
+func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, look courtesy, c *Claim) ([]miss, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		WITH p AS MATERIALIZED (
 		    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, u.user_id IS NOT NULL AS known, u.openid,
-		           d.there IS NOT NULL AS twice, f.id, f.form_id, f.expires_at, f.fid
+		           d.there IS NOT NULL AS twice, s.there IS NOT NULL AS suppressed, n.there IS NOT NULL AS capped, f.id, f.form_id, f.expires_at, f.fid
 		      FROM recipient r
 		      LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $5 AND u.user_id = r.user_id LIMIT 1) u ON true
 		      LEFT JOIN LATERAL (
@@ -114,10 +123,12 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous FROM recipient o WHERE `+userInList("o", "m.user_id", "$1")+` LIMIT 1) o
 		            WHERE u.moved AND m.app_id = $5 AND m.openid = u.openid AND o.openid = u.openid
 		              AND (o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true
+		      LEFT JOIN LATERAL (`+isSuppressed("$9", "$5", "r.user_id", "u.openid")+`) s ON true
+		      LEFT JOIN LATERAL (`+isCapped("$10::int", "$5", "u.openid", dayOf("now()", "$11"), "$7::bigint")+`) n ON true
 		      LEFT JOIN LATERAL (
 		           SELECT f.id, f.form_id, f.expires_at, f.ctid AS fid FROM form_id f
 		            WHERE f.app_id = $5 AND f.user_id = r.user_id AND f.expires_at > now() + $6::interval AND f.state = 0
-		              AND u.openid IS NOT NULL AND d.there IS NULL
+		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL
 		            ORDER BY f.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
 		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),
@@ -128,14 +139,14 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		counted AS (
 		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed
 		      FROM (SELECT count(*) AS claimed FROM ahead) n WHERE task_id = $7 AND no = $8 AND n.claimed > 0)
-		SELECT seq, user_id, vars, attempt + 1, permit_tries, known, coalesce(openid, ''), twice, coalesce(id, 0), coalesce(form_id, ''),
-		       coalesce(expires_at, 'epoch') FROM p WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY seq`,
-		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No)
+		SELECT seq, user_id, vars, attempt + 1, permit_tries, known, coalesce(openid, ''), twice, suppressed, capped, coalesce(id, 0),
+		       coalesce(form_id, ''), coalesce(expires_at, 'epoch') FROM p WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY seq`,
+		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No, look.suppress, look.cap, run.Zone)
 	var misses []miss
 	var row Claimed
-	var known, twice bool
+	var known, twice, suppressed, capped bool
 	_, err := pgx.ForEachRow(rows, []any{
-		&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice,
+		&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice, &suppressed, &capped,
 		&row.PermitID, &row.FormID, &row.ExpiresAt,
 	}, func() error {
 		switch {
@@ -145,8 +156,12 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoUser})
 		case row.OpenID == "":
 			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoOpenID})
+		case suppressed:
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.Suppressed})
 		case twice:
 			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.DuplicateOpenID})
+		case capped:
+			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.Capped})
 		default:
 			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoPermit})
 		}
@@ -234,7 +249,8 @@ func (s *Store) HasPermit(ctx context.Context, appID int32, users []string, marg
 func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
 	var c Claim
 	err := s.inBoundTx(ctx, func(ctx context.Context) error {
-		if err := s.fenceOpen(ctx, run); err != nil {
+		look, err := s.fenceOpen(ctx, run)
+		if err != nil {
 			return err
 		}
 		rows, _ := s.db(ctx).Query(ctx, `
@@ -252,10 +268,10 @@ func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin t
 			SELECT seq, user_id, vars, attempt + 1, permit_tries, openid, coalesce(permit_id, 0), coalesce(form_id, ''),
 			       coalesce(expires_at, 'epoch'), alive FROM p ORDER BY seq`,
 			run.AudienceID, run.Lo, run.Hi, run.Lease, limit, margin)
-		row := Claimed{Ambiguous: true}
+		row := Claimed{Ambiguous: true, Counted: look.cap > 0}
 		var alive bool
 		counts := outcomeCounts{reasons: map[push.Reason]int{}}
-		_, err := pgx.ForEachRow(rows, []any{
+		_, err = pgx.ForEachRow(rows, []any{
 			&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.OpenID, &row.PermitID,
 			&row.FormID, &row.ExpiresAt, &alive,
 		}, func() error {

@@ -38,6 +38,8 @@ type Outcome struct {
 	Code      int32
 	Inferred  bool
 	Ambiguous bool
+	// CountedFor is the openid whose daily cap the message counts towards; empty if it does not.
+	CountedFor string
 	// NotCounted says that the attempt does not count: no call was made, or the trouble was not the recipient's.
 	NotCounted bool
 	MsgID      int64
@@ -93,8 +95,23 @@ const recordOutcomes = `
 
 // RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
 // chunk's row, with its counters, under the lease (invariants 2, 6 and 8). ErrLeaseLost means that nothing was written.
-// All seqs lie in run's chunk, each once. It returns how many rows of the chunk are then pending.
+// All seqs lie in run's chunk, each once. It returns how many rows of the chunk are then pending. A message that counted towards a
+// daily cap and was certainly not sent is taken out of the count in the same transaction.
 func (s *Store) RecordOutcomes(ctx context.Context, run Run, outcomes []Outcome) (pending int, err error) {
+	back := uncounted(outcomes)
+	if len(back) == 0 {
+		return s.recordOutcomes(ctx, run, outcomes)
+	}
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		if pending, err = s.recordOutcomes(ctx, run, outcomes); err != nil {
+			return err
+		}
+		return s.uncount(ctx, run, back)
+	})
+	return pending, wrap(err, "record outcomes of chunk %d/%d", run.TaskID, run.No)
+}
+
+func (s *Store) recordOutcomes(ctx context.Context, run Run, outcomes []Outcome) (pending int, err error) {
 	b := packOutcomes(outcomes)
 	d := b.counts.delta
 	var all bool

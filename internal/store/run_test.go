@@ -89,7 +89,7 @@ func TestTakeLease_OnceForItsGeneration(t *testing.T) {
 	require.NoError(t, err)
 	queued, err := b.st.QueueChunks(t.Context(), task, 1, 1)
 	require.NoError(t, err)
-	require.Equal(t, []store.QueuedChunk{{No: 0, Generation: 1}}, queued)
+	require.Equal(t, []store.QueuedChunk{{No: 0, Generation: 1, Priority: "normal"}}, queued)
 	for _, generation := range []int32{0, 2} {
 		_, ok, err := b.st.TakeLease(t.Context(), task, 0, generation, node)
 		require.NoError(t, err)

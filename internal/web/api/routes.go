@@ -39,6 +39,10 @@ func (a *API) Routes() []Route {
 	add(get, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
 	add(put, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.putTemplate))
 
+	add(get, "/api/v1/suppressions", auth.Viewer, handle(a, http.StatusOK, a.listSuppressions), "app", "user_id", "openid", "limit", "cursor")
+	add(post, "/api/v1/suppressions", auth.Author, handle(a, http.StatusOK, a.addSuppressions))
+	add(del, "/api/v1/suppressions/{suppression_id}", auth.Operator, handle(a, http.StatusNoContent, a.removeSuppression))
+
 	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "from", "to", "limit", "cursor")
 	add(post, "/api/v1/tasks", auth.Author, handle(a, http.StatusCreated, a.createTask))
 	add(get, task, auth.Viewer, handle(a, http.StatusOK, a.showTask))

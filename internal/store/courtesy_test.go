@@ -1,0 +1,416 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+)
+
+func (b *bundle) suppress(app *int32, list ...store.NewSuppression) {
+	b.t.Helper()
+	added, err := b.st.AddSuppressions(b.t.Context(), app, list, "test")
+	require.NoError(b.t, err)
+	require.Equal(b.t, len(list), added)
+}
+
+func (b *bundle) dailyCap(n int) {
+	b.t.Helper()
+	b.exec(`UPDATE app SET daily_cap = $1`, n)
+}
+
+// reasons reads a task's recipients that have ended without a call, "user reason" each.
+func (b *bundle) reasons(task int64) []string {
+	b.t.Helper()
+	return b.strings(`SELECT user_id || ' ' || reason FROM task_recipient WHERE task_id = $1 AND state = 'skipped' ORDER BY seq`, task)
+}
+
+func users(claim store.Claim) []string {
+	var list []string
+	for _, c := range claim.Sending {
+		list = append(list, c.UserID)
+	}
+	return list
+}
+
+func TestClaim_Suppressed_SkippedWithoutATouchToThePermit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other, err := b.st.InsertApp(t.Context(), push.App{Key: "other", AppID: "wx2", BaseURL: "http://127.0.0.1"}, func(int32) []byte { return []byte("x") })
+	require.NoError(t, err)
+	b.users(1, "by-user", "O1", "by-openid", "O2", "all-apps", "O3", "all-apps-openid", "O4", "free", "O5", "other-app", "O6")
+	b.suppress(&b.app.ID, store.NewSuppression{UserID: "by-user"}, store.NewSuppression{OpenID: "O2"}, store.NewSuppression{UserID: "nobody"})
+	b.suppress(nil, store.NewSuppression{UserID: "all-apps"}, store.NewSuppression{OpenID: "O4"})
+	b.suppress(&other.ID, store.NewSuppression{UserID: "other-app"}, store.NewSuppression{OpenID: "O5"})
+	task := b.sending(10, "by-user", "by-openid", "all-apps", "all-apps-openid", "free", "other-app", "nobody")
+	claim := b.claim(b.run(task, 0), 0, 7)
+	require.Equal(t, []string{"free", "other-app"}, users(claim))
+	require.Equal(t, 5, claim.Ended)
+	require.Equal(t, []string{"by-user suppressed", "by-openid suppressed", "all-apps suppressed", "all-apps-openid suppressed", "nobody no_user"}, b.reasons(task))
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM form_id WHERE state = 1`))
+	require.Equal(t, 4, b.count(`SELECT (reasons->>'5')::int FROM chunk`), "counted (invariant 8)")
+}
+
+// What counts is the list when the recipient's turn comes, not when it was uploaded or planned: an entry added after the chunks were cut
+// holds, and one taken off no longer does.
+func TestClaim_SuppressedBetweenPlanAndClaim_Skipped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.users(1, "a", "X", "b", "Y", "c", "Z")
+	task := b.sending(10, "a", "b", "c")
+	run := b.run(task, 0)
+	require.Equal(t, []string{"a"}, users(b.claim(run, 0, 1)), "nobody is on the list yet")
+	b.suppress(&b.app.ID, store.NewSuppression{UserID: "b"}, store.NewSuppression{OpenID: "Z"})
+	require.Empty(t, b.claim(run, 1, 2).Sending)
+	entry, err := b.st.SuppressionOf(t.Context(), &b.app.ID, "", "Z")
+	require.NoError(t, err)
+	removed, err := b.st.RemoveSuppression(t.Context(), entry.ID)
+	require.NoError(t, err)
+	require.True(t, removed)
+	require.Equal(t, []string{"c"}, users(b.claim(run, 2, 3)))
+	require.Equal(t, []string{"b suppressed"}, b.reasons(task))
+}
+
+// Statements that were prepared while the list was empty, as on a daemon started on a fresh database, read a long list by its keys.
+func TestClaim_LongSuppressionList_IsNotRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(5)
+	b.users(2, "a", "X", "b", "Y")
+	first, second := b.run(b.sending(10, "a", "b"), 0), b.run(b.sending(10, "a", "b"), 0)
+	conf := b.st.Pool().Config()
+	conf.MaxConns = 1
+	conf.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	pool, err := pgxpool.NewWithConfig(t.Context(), conf)
+	require.NoError(t, err)
+	defer pool.Close()
+	b.st = store.New(pool)
+	require.Len(t, b.claim(first, 0, 2).Sending, 2)
+	b.exec(`INSERT INTO suppression (app_id, user_id, added_by) SELECT $1, 'x' || g, 'test' FROM generate_series(1, 20000) g`, b.app.ID)
+	b.exec(`INSERT INTO suppression (app_id, openid, added_by) SELECT $1, 'x' || g, 'test' FROM generate_series(1, 20000) g`, b.app.ID)
+	b.exec(`INSERT INTO user_day (openid, app_id, day, tasks) SELECT 'x' || g, $1, now()::date, '{1}' FROM generate_series(1, 20000) g`, b.app.ID)
+	require.NoError(t, b.st.InTx(t.Context(), func(ctx context.Context) error {
+		require.Len(t, b.claimIn(ctx, second, 0, 2).Sending, 2)
+		var scans, rows int
+		require.NoError(t, store.Tx(ctx).QueryRow(ctx, `
+			SELECT sum(seq_scan), sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname IN ('suppression', 'user_day')`).Scan(&scans, &rows))
+		require.Zero(t, scans)
+		require.Less(t, rows, 10)
+		return nil
+	}))
+}
+
+func (b *bundle) claimIn(ctx context.Context, run store.Run, lo, hi int32) store.Claim {
+	b.t.Helper()
+	c, err := b.st.Claim(ctx, run, lo, hi, time.Minute)
+	require.NoError(b.t, err)
+	return c
+}
+
+// An app without an entry and without a cap reads neither table beyond one look whether there is an entry, once a claim.
+func TestClaim_NoCourtesies_ReadsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	names, pairs := []string{}, []string{}
+	for i := range 100 {
+		names = append(names, fmt.Sprint("u", i))
+		pairs = append(pairs, names[i], fmt.Sprint("O", i))
+	}
+	b.users(1, pairs...)
+	run := b.run(b.sending(100, names...), 0)
+	require.NoError(t, b.st.InTx(t.Context(), func(ctx context.Context) error {
+		require.Len(t, b.claimIn(ctx, run, 0, 100).Sending, 100)
+		var scans, rows int
+		require.NoError(t, store.Tx(ctx).QueryRow(ctx, `
+			SELECT sum(seq_scan + idx_scan), sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname IN ('suppression', 'user_day')`).Scan(&scans, &rows))
+		require.LessOrEqual(t, scans, 2)
+		require.Zero(t, rows)
+		return nil
+	}))
+	require.Zero(t, b.count(`SELECT count(*) FROM user_day`))
+}
+
+// The cap is by person and day over all tasks of the app: two tasks that claim the last unit of each of many persons at once share
+// them, and whoever loses is skipped with the permit given back.
+func TestClaim_LastUnitOfTheDay_OneOfTwoTasksGetsIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(2)
+	var names, pairs []string
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("u%02d", i))
+		pairs = append(pairs, names[i], fmt.Sprint("O", i))
+	}
+	b.users(3, pairs...)
+	earlier := b.run(b.sending(100, names...), 0)
+	claimed := b.claim(earlier, 0, 40).Sending
+	require.Len(t, claimed, 40)
+	for _, c := range claimed {
+		require.True(t, c.Counted)
+		b.record(earlier, counted(sent(c), c))
+	}
+	backward := slices.Clone(names)
+	slices.Reverse(backward)
+	tasks := []int64{b.sending(100, names...), b.sending(100, backward...)}
+	got := make([]store.Claim, 2)
+	var done sync.WaitGroup
+	for i, task := range tasks {
+		run := b.run(task, 0)
+		done.Go(func() {
+			for lo := int32(0); lo < 40; lo += 10 {
+				c, err := b.st.Claim(t.Context(), run, lo, lo+10, time.Minute)
+				require.NoError(t, err)
+				got[i].Sending = append(got[i].Sending, c.Sending...)
+				got[i].Ended += c.Ended
+			}
+		})
+	}
+	done.Wait()
+	all := append(users(got[0]), users(got[1])...)
+	slices.Sort(all)
+	require.Equal(t, names, all, "each person once")
+	require.Equal(t, 40, got[0].Ended+got[1].Ended)
+	require.Equal(t, 40, b.count(`SELECT count(*) FROM task_recipient WHERE reason = 'capped' AND state = 'skipped'`))
+	require.Equal(t, 40, b.count(`SELECT sum((reasons->>'6')::int) FROM chunk`))
+	require.Equal(t, 40, b.count(`SELECT count(*) FROM form_id WHERE state = 1`), "a permit is held for those in sending only")
+	require.Equal(t, 40, b.count(`SELECT count(*) FROM user_day WHERE cardinality(tasks) = 2`))
+}
+
+func counted(o store.Outcome, c store.Claimed) store.Outcome {
+	o.CountedFor = c.OpenID
+	return o
+}
+
+// The loser waits for the rival's transaction, and is skipped only if that one commits.
+func TestClaim_CapHeldByARival_WaitsForItsEnd(t *testing.T) {
+	t.Parallel()
+	for _, commits := range []bool{true, false} {
+		t.Run(fmt.Sprintf("commits %v", commits), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.dailyCap(1)
+			b.users(2, "a", "X")
+			winner, loser := b.run(b.sending(10, "a"), 0), b.run(b.sending(10, "a"), 0)
+			got := make(chan store.Claim, 1)
+			err := b.st.InTx(t.Context(), func(ctx context.Context) error {
+				require.Len(t, b.claimIn(ctx, winner, 0, 1).Sending, 1)
+				go func() {
+					c, _ := b.st.Claim(t.Context(), loser, 0, 1, time.Minute)
+					got <- c
+				}()
+				b.blocked()
+				if !commits {
+					return context.Canceled
+				}
+				return nil
+			})
+			require.Equal(t, commits, err == nil)
+			second := <-got
+			require.Equal(t, commits, len(second.Sending) == 0)
+			require.Equal(t, commits, second.Ended == 1)
+			require.Equal(t, 1, b.count(`SELECT count(*) FROM form_id WHERE state = 1`))
+			require.Equal(t, 1, b.count(`SELECT cardinality(tasks) FROM user_day`))
+		})
+	}
+}
+
+// A unit is given back when it is certain that nothing was sent, and stays taken while the outcome is in doubt (invariant 4).
+func TestRecordOutcomes_GivesTheDaysUnitBackOnlyOnCertainty(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		state push.RecipientState
+		fate  store.PermitFate
+		doubt bool
+		kept  bool
+	}{
+		{"sent", push.Sent, store.PermitSpent, false, true},
+		{"ambiguous, to be tried again", push.Pending, store.PermitKept, true, true},
+		{"unknown", push.Unknown, store.PermitKept, true, true},
+		{"retried after a certain failure", push.Pending, store.PermitFreed, false, false},
+		{"not called, the gate was closed", push.Pending, store.PermitFreed, false, false},
+		{"dead permit, the next is to be tried", push.Pending, store.PermitDied, false, false},
+		{"failed, every permit dead", push.Failed, store.PermitDied, false, false},
+		{"failed for good", push.Failed, store.PermitFreed, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.dailyCap(1)
+			b.users(3, "a", "X")
+			run := b.run(b.sending(10, "a"), 0)
+			row := b.claim(run, 0, 1).Sending[0]
+			o := store.Outcome{Seq: row.Seq, PermitID: row.PermitID, State: c.state, Permit: c.fate, Ambiguous: c.doubt, CountedFor: row.OpenID, AnsweredAt: time.Now()}
+			switch c.state {
+			case push.Failed:
+				o.Reason = push.PlatformError
+			case push.Unknown:
+				o.Reason = push.Unsure
+			default:
+			}
+			b.exec(`UPDATE user_day SET day = day - 1`) // the answer comes after midnight: the unit is the one of the claim's day
+			b.record(run, o)
+			want := 0
+			if c.kept {
+				want = 1
+			}
+			require.Equal(t, want, b.count(`SELECT cardinality(tasks) FROM user_day`))
+			b.exec(`UPDATE user_day SET day = day + 1`)
+			next := b.claim(b.run(b.sending(10, "a"), 0), 0, 1)
+			require.Equal(t, c.kept, len(next.Sending) == 0, "another task of the day")
+		})
+	}
+}
+
+// A message in doubt is sent again with its own permit under its own unit, and is given back once the platform has said that
+// nothing got through.
+func TestClaimAmbiguous_UsesTheUnitItHas(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(2, "a", "X")
+	run := b.run(b.sending(10, "a"), 0)
+	row := b.claim(run, 0, 1).Sending[0]
+	b.record(run, store.Outcome{Seq: 0, PermitID: row.PermitID, State: push.Pending, Ambiguous: true, CountedFor: "X", AnsweredAt: time.Now()})
+	again, err := b.st.ClaimAmbiguous(t.Context(), run, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, again.Sending, 1)
+	require.True(t, again.Sending[0].Counted)
+	require.Equal(t, 1, b.count(`SELECT cardinality(tasks) FROM user_day`))
+	b.record(run, store.Outcome{Seq: 0, PermitID: row.PermitID, State: push.Pending, Permit: store.PermitDied, CountedFor: "X", AnsweredAt: time.Now()})
+	require.Zero(t, b.count(`SELECT cardinality(tasks) FROM user_day`))
+	require.Len(t, b.claim(run, 0, 1).Sending, 1, "with the next permit")
+}
+
+// The cap counts persons, not ids: an openid that went to another user of the app brings its day with it.
+func TestClaim_Cap_FollowsTheOpenID(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(1, "a", "X", "b", "Y")
+	require.Len(t, b.claim(b.run(b.sending(10, "a"), 0), 0, 1).Sending, 1)
+	b.users(0, "b", "X")
+	task := b.sending(10, "b")
+	require.Empty(t, b.claim(b.run(task, 0), 0, 1).Sending)
+	require.Equal(t, []string{"b capped"}, b.reasons(task))
+}
+
+// The day is the one of the zone: where it is another day already, the count begins anew.
+func TestClaim_Cap_DayOfTheZone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(3, "a", "X")
+	claim := func(zone string) int {
+		run := b.run(b.sending(10, "a"), 0)
+		run.Zone = zone
+		return len(b.claim(run, 0, 1).Sending)
+	}
+	require.Equal(t, 1, claim("Pacific/Kiritimati"))
+	require.Equal(t, 0, claim("Pacific/Kiritimati"))
+	require.Equal(t, 1, claim("Pacific/Pago_Pago"), "25 hours behind")
+	require.Equal(t, 2, b.count(`SELECT count(DISTINCT day) FROM user_day`))
+}
+
+// Two daemons that claim and give back for the same persons in opposite order never wait for each other in a circle.
+func TestCap_OppositeOrders_NoDeadlock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1000)
+	var forward, pairs []string
+	for i := range 60 {
+		forward = append(forward, fmt.Sprintf("u%02d", i))
+		pairs = append(pairs, forward[i], fmt.Sprint("O", 1000-i))
+	}
+	b.users(4, pairs...)
+	backward := slices.Clone(forward)
+	slices.Reverse(backward)
+	var done sync.WaitGroup
+	for i, list := range [][]string{forward, backward, forward, backward} {
+		run := b.run(b.sending(100, list...), 0)
+		done.Go(func() {
+			for range 15 {
+				c, err := b.st.Claim(t.Context(), run, 0, 60, time.Minute)
+				if err != nil || len(c.Sending) == 0 {
+					require.NoError(t, err)
+					continue
+				}
+				outcomes := make([]store.Outcome, len(c.Sending))
+				for k, row := range c.Sending {
+					outcomes[k] = store.Outcome{Seq: row.Seq, PermitID: row.PermitID, State: push.Pending, Permit: store.PermitFreed, CountedFor: row.OpenID, AnsweredAt: time.Now()}
+				}
+				if i%2 == 1 {
+					slices.Reverse(outcomes)
+				}
+				_, err = b.st.RecordOutcomes(t.Context(), run, outcomes)
+				require.NoError(t, err)
+			}
+		})
+	}
+	done.Wait()
+	require.Zero(t, b.count(`SELECT coalesce(sum(cardinality(tasks)), 0) FROM user_day`), "all given back")
+}
+
+func TestPurgeUserDays_KeepsYesterdayAndToday(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(`INSERT INTO user_day (openid, app_id, day, tasks)
+		SELECT 'X', 1, (now() AT TIME ZONE 'Asia/Shanghai')::date - g, '{1}' FROM generate_series(0, 9) g`)
+	for _, want := range []int{5, 3, 0} {
+		n, err := b.st.PurgeUserDays(t.Context(), "Asia/Shanghai", time.Now(), 5)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	require.Equal(t, 2, b.count(`SELECT count(*) FROM user_day`))
+}
+
+// Each recipient is in one category of the reach, the one for which the claim then ends it.
+func TestReach_SuppressedCappedAndTwice_AsTheClaimEndsThem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(2, "first", "P", "free", "A", "suppressed", "B", "suppressed-openid", "C", "capped", "D", "suppressed-and-capped", "E", "second", "Q")
+	b.users(0, "dry", "F", "dry-suppressed", "G", "dry-capped", "H", "noid", "")
+	b.suppress(&b.app.ID, store.NewSuppression{UserID: "suppressed"}, store.NewSuppression{UserID: "suppressed-and-capped"},
+		store.NewSuppression{UserID: "noid"}, store.NewSuppression{UserID: "ghost"})
+	b.suppress(nil, store.NewSuppression{OpenID: "C"}, store.NewSuppression{OpenID: "G"})
+	b.exec(`INSERT INTO user_day (openid, app_id, day, tasks) SELECT o, $1, now()::date, '{99}' FROM unnest('{D,E,H}'::text[]) o`, b.app.ID)
+	id := b.sending(100, "first", "free", "suppressed", "suppressed-openid", "capped", "suppressed-and-capped", "second", "dry", "dry-suppressed", "dry-capped", "noid", "ghost")
+	run := b.run(id, 0)
+	c := b.claim(run, 0, 1).Sending[0]
+	b.record(run, sent(c))
+	b.users(0, "second", "P") // the person who has had it, under another id
+	task, err := b.st.Task(t.Context(), id)
+	require.NoError(t, err)
+	reach := func(in time.Duration) push.Reach {
+		r, err := b.st.Reach(t.Context(), task, time.Now().Add(in), time.Minute, "UTC")
+		require.NoError(t, err)
+		require.Equal(t, r.Total, r.Reachable+r.NoPermit+r.NoUser+r.NoOpenID+r.DuplicateOpenID+r.Suppressed+r.Capped)
+		any, err := b.st.AnyReachable(t.Context(), task, time.Now().Add(in), time.Minute, "UTC")
+		require.NoError(t, err)
+		require.True(t, any)
+		r.AsOf = time.Time{}
+		return r
+	}
+	// "first" has no openid any more, and was reached before that.
+	require.Equal(t, push.Reach{Total: 12, Reachable: 1, NoPermit: 1, NoUser: 1, NoOpenID: 2, DuplicateOpenID: 1, Suppressed: 4, Capped: 2}, reach(0))
+	require.Equal(t, 0, reach(24*time.Hour).Capped, "tomorrow is another day")
+	require.Equal(t, []string{"free"}, users(b.claim(run, 1, 12)))
+	require.Equal(t, []string{"suppressed suppressed", "suppressed-openid suppressed", "capped capped", "suppressed-and-capped suppressed",
+		"second duplicate_openid", "dry no_permit", "dry-suppressed suppressed", "dry-capped capped", "noid no_openid", "ghost no_user"}, b.reasons(id))
+
+	nobody := b.task("suppressed", "capped", "dry", "ghost")
+	task, err = b.st.Task(t.Context(), nobody)
+	require.NoError(t, err)
+	any, err := b.st.AnyReachable(t.Context(), task, time.Now(), time.Minute, "UTC")
+	require.NoError(t, err)
+	require.False(t, any, "a send is refused: it would reach nobody")
+}
