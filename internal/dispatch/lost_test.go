@@ -21,12 +21,12 @@ func onWire(t *testing.T, change func(*dispatch.Config)) (*bundle, *storetest.Wi
 	t.Helper()
 	b := setup(t, change)
 	wire := storetest.NewWire(t, b.st.Pool().Config().ConnString())
-	b.d = b.over(wire)
+	b.d = b.across(wire)
 	return b, wire
 }
 
-// over makes another process, which reaches the tables by a wire.
-func (b *bundle) over(wire *storetest.Wire) *dispatch.Dispatcher {
+// across makes another process, which reaches the tables by a wire.
+func (b *bundle) across(wire *storetest.Wire) *dispatch.Dispatcher {
 	b.t.Helper()
 	d, err := dispatch.New(b.conf, store.New(storetest.Connect(b.t, wire.URL())), slog.New(slog.NewTextHandler(logWriter{b.t}, nil)))
 	require.NoError(b.t, err)

@@ -81,6 +81,9 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	defer d.shares.leave(place)
 	d.slots.enter(taskID, push.Weight(lease.Priority))
 	defer d.slots.leave(taskID)
+	if lease.Resend {
+		lease.ResendAfter = d.resendWait()
+	}
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
@@ -94,6 +97,11 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
 		if err := d.st.Recover(ctx, lease); err != nil {
+			return err
+		}
+	}
+	if lease.Waiting > 0 {
+		if err := r.narrow(ctx); err != nil {
 			return err
 		}
 	}
@@ -263,7 +271,7 @@ func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
-	a := answer{Claimed: c}
+	a := answer{Claimed: c, resendAfter: r.ResendAfter}
 	message, err := r.content.message(&c)
 	if err != nil {
 		r.log.ErrorContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
@@ -409,8 +417,8 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 			users = append(users, r.users[v.Seq])
 		}
 	}
-	if len(users) == 0 {
-		return nil
+	if len(users) == 0 || r.Waits {
+		return nil // where the task waits for permits, the claim decides
 	}
 	held, err := r.d.st.HasPermit(ctx, r.AppID, users, r.d.cfg.PermitMargin)
 	if err != nil {
@@ -419,6 +427,9 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 	for i := range done {
 		if v := &done[i]; v.next && !held[r.users[v.Seq]] {
 			v.State, v.Reason, v.next, v.NotCounted = push.Failed, push.PermitDead, false, false
+			if v.inDoubt {
+				v.State, v.Reason = push.Unknown, push.Unsure
+			}
 		}
 	}
 	return nil

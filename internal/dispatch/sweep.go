@@ -119,11 +119,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
+	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx), second}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}

@@ -134,7 +134,7 @@ func (s *Store) OpenTasks(ctx context.Context) ([]OpenTask, error) {
 		SELECT t.id, t.planned_at IS NOT NULL, c.live, c.idle, c.open, coalesce(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8
 		  FROM task t
 		  CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state <> 'idle')::int AS live, count(*)::int AS open,
-		       count(*) FILTER (WHERE state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()))::int AS idle
+		       count(*) FILTER (WHERE `+dueChunk+`)::int AS idle
 		       FROM chunk WHERE task_id = t.id AND state <> 'done') c
 		 WHERE t.state = 'sending' OR t.state = 'paused' AND t.planned_at IS NOT NULL AND c.open = 0
 		 ORDER BY t.id`)
