@@ -9,6 +9,8 @@
 //	run.go       chunk    lease → claim (written ahead, committed) → call → outcomes (one transaction) → next chunk's job
 //	outcome.go            what an answer means for the recipient and its permit
 //	settle.go    settle   the last chunk ends the task; counts come from the rows
+//	schedule.go  again    a schedule: a cron spec, and the task that each of its ticks makes
+//	tick.go               a due tick: its row, its task and its start job in one transaction
 //	sweep.go              whatever was left lying: chunks without a live owner or job, tasks without a plan or an end
 //
 // # Invariants (numbers of the design)
@@ -27,6 +29,15 @@
 //  8. The counters of a chunk change in the transaction of the rows they count.
 //  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
 //  11. Cron entries wake sweepers that read the tables; a lost tick loses nothing.
+//
+// # Ticks of a schedule
+//
+// schedule.next_at is the first tick that has not been dealt with. Every daemon looks for due ones each second; the row's lock keeps a
+// second one out (a daemon that freezes with it loses it after 5 s), and the key of schedule_tick, which names the tick for good, keeps a
+// second firing out whatever becomes of next_at: each of the two holds without the other. Tick, task, its move to sending and its start
+// job are one transaction, so a killed daemon leaves all or nothing. Of the ticks that passed while nothing was up the latest instant fires, if it is no later than
+// the grace of the misfire policy allows; the others are noted as missed. A tick whose send is refused is noted with the reason and is not tried
+// again. A tick sent to a saved list pins the version that is the newest then, and its start job copies the rows page by page.
 //
 // # Who is alive
 //
@@ -49,12 +60,24 @@
 // tried again every 5 s for as long as it takes. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
 // A run does not wait for a retry: it ends, and the chunk is queued when the first row is due.
 //
+// # Whom it leaves alone
+//
+// The claim looks up, before it takes a permit, who is suppressed (by user id or openid, in the app or in all) and who has had the day's
+// messages; both are skipped. What is on the list when the claim begins holds; a row that is in doubt is still settled with its own
+// permit, for its message was begun. The daily cap counts by openid, so that two ids of one person share it, and by the day of the
+// configured zone on the database's clock: a message counts from its claim on, kept while it is sent or in doubt, given back (to the
+// day that it was taken from) once it is certain that nothing was sent. Who comes while the last unit is out is skipped for good.
+// A cap that is set counts from then on. An app that has neither a list nor a cap pays one look at an index a claim.
+//
 // # What stops a task
 //
 // A person: Pause, Cancel, PauseApp. Each is a commit that every daemon sees in its next look at the states (gate.go), four times a second;
 // a look holds for 0.9 s, so that no call starts later than a second after the answer even where the database answers slowly.
 // A canceled task makes no further call: what is pending is skipped, in short transactions; what is in flight ends as it ends; an ambiguous
 // recipient, whom only another call could decide, is unknown, and keeps its permit.
+//
+// Quiet hours of its app (quiet.go), unless it is urgent: each daemon puts the cause on and takes it off at the moment, by the database's
+// clock, and shuts its own gate at their beginning without asking. A resume does not overrule them. A task sent or due in them starts paused.
 //
 // Its first calls (canary.go), one by one from one chunk: an error of template, page or settings pauses it at the first; ten refused
 // recipients in a row (the list of another app) pause it; after five that were sent, or 20 answered ones, the window opens. Who was

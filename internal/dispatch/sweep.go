@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"minipush/internal/push"
 	"minipush/internal/store"
 )
 
@@ -18,16 +20,31 @@ const (
 	lostJobAge = 10 * time.Second
 	// startAge: a task that is sending without chunks is planned by the sweeper after this long; before, its start job is at it.
 	startAge = time.Second
-	// misfireGrace: a task whose policy is "skip" is missed when it would start later than this.
-	misfireGrace = time.Minute
 	// dueAhead: a task that is due within it is waited for, so that it starts on time and not at the next tick.
 	dueAhead  = 2 * time.Second
 	purgeSize = 5000
 )
 
-// tend looks after what was left lying, every second: on each daemon chunks without a live owner, which no other work may hold
-// up, and on one at a time the rest.
+// tend looks after what was left lying, every second: on each daemon chunks without a live owner, and on one at a time the rest.
+// The former is done beside, for no other work may hold it up: the rest may wait for a lock that only it sets free.
 func (d *Dispatcher) tend(ctx context.Context) {
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		everySecond(ctx, func() {
+			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
+			}
+		})
+	})
+	everySecond(ctx, func() {
+		d.sweep(ctx, "tend", d.tendOnce)
+		d.tending.Go(func() { d.sweepSchedules(ctx, false) })
+	})
+	beside.Wait()
+}
+
+// everySecond runs fn at each tick until ctx ends.
+func everySecond(ctx context.Context, fn func()) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
@@ -35,10 +52,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
-			}
-			d.sweep(ctx, "tend", d.tendOnce)
+			fn()
 		}
 	}
 }
@@ -50,18 +64,32 @@ func (d *Dispatcher) sweep(ctx context.Context, name string, fn func(ctx context
 	}
 }
 
-// freeOrphans frees chunks that are written to this node and that it does not run: an end or a claim failed.
+// freeOrphans frees chunks that are written to this node and that it does not run: an end or a claim failed. The slots that are
+// owed for them come back once they are in nobody's name, or in another's.
 func (d *Dispatcher) freeOrphans(ctx context.Context) error {
+	// Asked before the list is: what has been owed for this long is on the list if it is still in this name.
+	owed := d.runs.overdue(orphanAge + tendEvery)
 	keys, err := d.st.RunningOn(ctx, d.node.id, orphanAge)
 	if err != nil {
 		return err
 	}
+	mine := map[store.ChunkKey]bool{}
 	for _, k := range keys {
+		mine[k] = true
 		if d.runs.has(k) {
 			continue
 		}
-		if err := d.free(ctx, k, d.node.id, "orphan"); err != nil {
+		freed, err := d.free(ctx, k, d.node.id, "orphan")
+		if err != nil {
 			return err
+		}
+		if freed {
+			d.slots.give(k.TaskID, d.runs.paid(k))
+		}
+	}
+	for _, k := range owed {
+		if !mine[k] && !d.runs.has(k) {
+			d.slots.give(k.TaskID, d.runs.paid(k))
 		}
 	}
 	return nil
@@ -72,17 +100,18 @@ func (d *Dispatcher) freeDead(ctx context.Context) error {
 	dead, err := d.st.DeadOwners(ctx, d.node.watches())
 	errs := []error{err}
 	for _, c := range dead {
-		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
+		_, err := d.free(ctx, c.Key, c.Node, "dead owner")
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) error {
-	freed, err := d.st.FreeChunk(ctx, key, node)
+func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) (freed bool, err error) {
+	freed, err = d.st.FreeChunk(ctx, key, node)
 	if freed {
 		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why))
 	}
-	return err
+	return freed, err
 }
 
 // tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels.
@@ -167,7 +196,7 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			return err
 		}
 		for _, t := range due {
-			if t.Overdue || t.Misfire == "skip" && t.Late > misfireGrace {
+			if t.Overdue || t.Late > d.grace(t.Misfire) {
 				if err := d.miss(ctx, t); err != nil {
 					return err
 				}
@@ -192,9 +221,18 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 	return begun, nil
 }
 
+// grace is how late a task of that misfire policy may start.
+func (d *Dispatcher) grace(misfire string) time.Duration {
+	if misfire == push.MisfireSkip {
+		return d.cfg.SkipGrace
+	}
+	return d.cfg.LateGrace
+}
+
 func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	late := t.Late.Round(time.Second)
-	note := fmt.Sprintf("已错过发送时间 %s,可重新排期 It was %s late, which its policy does not allow; schedule it again.", late, late)
+	note := fmt.Sprintf("已错过发送时间 %s,超过允许的 %s,可重新排期 It was %s late, and its policy (%s) allows %s; schedule it again.",
+		late, d.grace(t.Misfire), late, t.Misfire, d.grace(t.Misfire))
 	if t.Overdue {
 		note = "已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it and schedule the task again."
 	}
@@ -246,6 +284,12 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		},
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeTasks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeListVersions(ctx, now.Add(-d.cfg.Retention.ListVersions), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeTicks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
 		},
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {

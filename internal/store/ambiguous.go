@@ -37,7 +37,7 @@ const claimAmbiguous = `
 // be decided and become unknown (invariant 5), or, where run.Resend says so, pending for another permit after run.ResendAfter.
 func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
 	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inBoundTx(ctx, func(ctx context.Context) error {
 		look, err := s.fenceOpen(ctx, run)
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ type Claim struct {
 // margin is how long before its expiry a formId is no longer claimed. The result is committed before it is returned (invariant 2).
 func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (Claim, error) {
 	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inBoundTx(ctx, func(ctx context.Context) error {
 		look, err := s.fenceOpen(ctx, run)
 		if err != nil {
 			return err

@@ -88,6 +88,12 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // Close closes the pool.
 func (s *Store) Close() { s.pool.Close() }
 
+// Now is the database's clock.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.db(ctx).QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, wrap(err, "read the clock")
+}
+
 // boundTx, selected in the first statement of a transaction that holds a lock others wait for, ends the transaction if its process
 // freezes between two statements: the server then rolls it back and lets the lock go. It is set by the statement and not by the
 // connection, for a pooler may stand in between.
@@ -95,14 +101,34 @@ const boundTx = `set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 type txKey struct{}
 
+// beginBound begins a transaction that ends, and lets go of whatever it holds, if its process freezes or its machine is gone: a
+// frozen daemon must not hold up the others for longer. It is more than the longest call of the platform, which some of them make.
+const beginBound = `begin; set local idle_in_transaction_session_timeout = '15s'`
+
 // InTx runs fn in a transaction, which fn's context carries. If ctx carries one already, fn joins it.
 // The transaction is rolled back if fn returns an error.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.inTx(ctx, beginBound, fn)
+}
+
+// inBoundTx is InTx for a transaction whose first statement selects [boundTx] itself: on the send path, where statements count.
+func (s *Store) inBoundTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.inTx(ctx, "begin", fn)
+}
+
+func (s *Store) inTx(ctx context.Context, begin string, fn func(ctx context.Context) error) error {
 	if Tx(ctx) != nil {
 		return fn(ctx)
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		return fn(context.WithValue(ctx, txKey{}, tx))
+	})
+}
+
+// Attempt runs fn in a part of the transaction that ctx carries, which alone is undone if fn returns an error: what came before stands.
+func (s *Store) Attempt(ctx context.Context, fn func(ctx context.Context) error) error {
+	return pgx.BeginFunc(ctx, Tx(ctx), func(part pgx.Tx) error {
+		return fn(context.WithValue(ctx, txKey{}, part))
 	})
 }
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,19 +31,25 @@ func (s *Store) Sweep(ctx context.Context, name string, fn func(ctx context.Cont
 	if !ran {
 		return false, wrap(err, "sweep %s", name)
 	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	_, noted := s.db(ctx).Exec(ctx, `
-		INSERT INTO sweeper (name, last_success_at, last_error, last_error_at)
-		VALUES ($1, CASE WHEN $2 = '' THEN clock_timestamp() END, $2, CASE WHEN $2 <> '' THEN clock_timestamp() END)
-		ON CONFLICT (name) DO UPDATE SET last_started_at = clock_timestamp(), last_success_at = coalesce(excluded.last_success_at, sweeper.last_success_at),
-		       last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, sweeper.last_error_at)`, name, text)
+	noted := s.NoteSweep(ctx, name, err)
 	if err == nil {
 		err = noted
 	}
 	return true, wrap(err, "sweep %s", name)
+}
+
+// NoteSweep notes that a sweeper ran, and its error if it failed.
+func (s *Store) NoteSweep(ctx context.Context, name string, failed error) error {
+	text := ""
+	if failed != nil {
+		text = failed.Error()
+	}
+	_, err := s.db(ctx).Exec(ctx, `
+		INSERT INTO sweeper (name, last_success_at, last_error, last_error_at)
+		VALUES ($1, CASE WHEN $2 = '' THEN clock_timestamp() END, $2, CASE WHEN $2 <> '' THEN clock_timestamp() END)
+		ON CONFLICT (name) DO UPDATE SET last_started_at = clock_timestamp(), last_success_at = coalesce(excluded.last_success_at, sweeper.last_success_at),
+		       last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, sweeper.last_error_at)`, name, text)
+	return wrap(err, "note sweep of %s", name)
 }
 
 // PlanAlone runs fn unless someone plans the task elsewhere.
@@ -49,18 +57,51 @@ func (s *Store) PlanAlone(ctx context.Context, taskID int64, fn func(ctx context
 	return s.alone(ctx, `SELECT pg_try_advisory_xact_lock($1, hashint8($2))`, lockFill, taskID, fn)
 }
 
-// alone runs fn while a transaction of its own, which does nothing else, holds a lock. It goes when the process dies, and a pooler
-// keeps it on one connection. fn must not join that transaction: what it does is committed as it goes.
+// aloneSays is how often the transaction that holds a lock of alone says that its process lives.
+const aloneSays = time.Second
+
+// alone runs fn while a transaction of its own, which does nothing else, holds a lock. It goes when the process dies, and within
+// seconds when it freezes or its machine is gone: the transaction ends unless it is heard of ([boundTx]). A pooler keeps it on one
+// connection. fn must not join that transaction: what it does is committed as it goes. Its context ends if the lock is lost.
 func (s *Store) alone(ctx context.Context, lock string, class int, key any, fn func(ctx context.Context) error) (ran bool, err error) {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // there is nothing to lose
-	if err := tx.QueryRow(ctx, lock, class, key).Scan(&ran); err != nil || !ran {
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = tx.Rollback(end) // there is nothing to lose
+	}()
+	if err := tx.QueryRow(ctx, lock+`, `+boundTx, class, key).Scan(&ran, nil); err != nil || !ran {
 		return false, err
 	}
-	return true, fn(ctx)
+	working, stop := context.WithCancelCause(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() { stop(say(working, tx)) })
+	err = fn(working)
+	if lost := context.Cause(working); err != nil && lost != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w (%w)", err, lost)
+	}
+	stop(nil)
+	saying.Wait()
+	return true, err
+}
+
+// say keeps tx from idling until ctx ends, or the transaction has.
+func say(ctx context.Context, tx pgx.Tx) error {
+	tick := time.NewTicker(aloneSays)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if _, err := tx.Exec(ctx, `SELECT`); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("the lock was lost: %w", err)
+			}
+		}
+	}
 }
 
 // Sweepers lists when each sweeper last ran.
