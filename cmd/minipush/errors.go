@@ -128,6 +128,10 @@ func refusalHint(r *push.Refusal) string {
 		return "Let it go on: minipush app resume KEY"
 	case push.RefusedWrongState:
 		return fmt.Sprintf("See where it stands: minipush task show %d", id)
+	case push.RefusedNotUnknown:
+		return fmt.Sprintf("See which are: minipush task export %d --state unknown", id)
+	case push.RefusedListGone:
+		return "Its rows were purged after their retention, or its list was replaced. Write a task with a list of its own."
 	case push.RefusedTooManyRequests, push.RefusedInUse:
 	}
 	return ""

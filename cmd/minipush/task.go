@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ func (c *cli) taskCommand() *cobra.Command {
 		c.taskCreate(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
 		c.taskMove("pause", "Pause a task that is being sent", taskPause), c.taskMove("resume", "Let a paused task go on", taskResume), c.taskRate(),
 		c.taskMove("cancel", "Cancel a task for good; who has not been sent to is skipped", taskCancel),
-		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskExport())
+		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskClone(), c.taskResend(), c.taskResolve(), c.taskExport())
 }
 
 // taskID reads the id that a command was given.
@@ -41,18 +42,24 @@ func (c *cli) onTask(fn func(ctx context.Context, s *session, id int64) error) f
 
 func (c *cli) taskCreate() *cobra.Command {
 	var spec push.TaskSpec
-	var notAfter string
+	var notAfter, waitUntil string
 	cmd := &cobra.Command{
 		Use: "create", Short: "Write a task (a draft)", Args: cobra.NoArgs,
 		Example: `  minipush task create --app health_applet --template 895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0 \
       --product 1989 --topic 健康助利 --caption 您已成功加入活动 --tips 点击查看详情`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			if notAfter != "" {
-				t, err := s.clock.read("not-after", notAfter)
+			for _, bound := range []struct {
+				flag, text string
+				at         **time.Time
+			}{{"not-after", notAfter, &spec.NotAfter}, {"wait-for-permit-until", waitUntil, &spec.WaitForPermitUntil}} {
+				if bound.text == "" {
+					continue
+				}
+				t, err := s.clock.read(bound.flag, bound.text)
 				if err != nil {
 					return err
 				}
-				spec.NotAfter = &t
+				*bound.at = &t
 			}
 			task, err := s.dispatch.CreateTask(ctx, s.actor, spec)
 			if err != nil {
@@ -78,6 +85,8 @@ func (c *cli) taskCreate() *cobra.Command {
 	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then) or skip")
 	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
 	f.StringVar(&spec.Priority, "priority", "normal", "urgent, normal or bulk")
+	f.StringVar(&spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
+	f.StringVar(&waitUntil, "wait-for-permit-until", "", "let users without a permit wait for their next one until this `TIME`")
 	f.StringVar(&spec.OnPriceChange, "on-price-change", "pause", "if the price changes before a scheduled start: pause or accept")
 	mustHave(cmd, "app", "template")
 	return cmd

@@ -114,7 +114,14 @@ func progressText(n push.Counts) string {
 	if n.Total == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%d%%", 100*(n.Total-n.Open())/n.Total)
+	text := fmt.Sprintf("%d%%", 100*(n.Total-n.Open())/n.Total)
+	if n.Waiting > 0 {
+		text += fmt.Sprintf(" 等待%d", n.Waiting)
+	}
+	if n.Unknown > 0 {
+		text += fmt.Sprintf(" 未知%d", n.Unknown)
+	}
+	return text
 }
 
 func (c *cli) taskShow() *cobra.Command {
@@ -155,6 +162,12 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 			{"商品编码", p.Code}, {"商品标题", p.Title}, {"商品金额", p.Price.String()}, {"商品前台状态", shelfText(p.OnShelf)},
 		}...)
 	}
+	if t.WaitForPermitUntil != nil {
+		rows = append(rows, [2]string{"等待推送机会至", k.minute(*t.WaitForPermitUntil)})
+	}
+	if t.SourceTaskID != nil {
+		rows = append(rows, [2]string{"来源任务", strconv.FormatInt(*t.SourceTaskID, 10)})
+	}
 	if t.Note != "" {
 		rows = append(rows, [2]string{"备注", t.Note})
 	}
@@ -175,6 +188,9 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 	switch {
 	case settled(t) && t.State.Final():
 		fmt.Fprintln(w, "\n"+n.Summary())
+		if doubt := n.Doubt(); doubt != "" {
+			fmt.Fprintln(w, doubt)
+		}
 	case t.State.Final():
 		fmt.Fprintln(w, "\n"+underWay(t))
 	}

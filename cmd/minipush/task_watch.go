@@ -117,6 +117,9 @@ func (c *cli) watched(task push.Task, b *bar) error {
 			fmt.Sprintf("A worker settles them (minipush serve). Come back with: minipush task watch %d", task.ID),
 		}
 	}
+	if doubt := task.Counts.Doubt(); doubt != "" && !c.json() {
+		fmt.Fprintf(c.stderr, "%s\nSettle them by hand: minipush task resolve %d --as sent|failed --seq …\n", doubt, task.ID)
+	}
 	c.say("%s", task.Counts.Summary())
 	return nil
 }

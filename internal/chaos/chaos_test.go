@@ -13,7 +13,9 @@ import (
 
 // settings of the daemons: small chunks, so that many runs are cut through, and few calls at a time, so that a task lasts.
 func stormy() []string {
-	return []string{"MINIPUSH_SEND_IN_FLIGHT=64", "MINIPUSH_SEND_CHUNK_SIZE=250", "MINIPUSH_SEND_WORKERS=4"}
+	return []string{"MINIPUSH_SEND_IN_FLIGHT=64", "MINIPUSH_SEND_CHUNK_SIZE=250", "MINIPUSH_SEND_WORKERS=4",
+		// A breaker that a storm trips looks again soon.
+		"MINIPUSH_BREAKER_PROBE_FIRST=500ms", "MINIPUSH_BREAKER_PROBE_MAX=2s"}
 }
 
 func seed(t *testing.T) uint64 {
@@ -35,7 +37,7 @@ func TestChaos_FaultsAtRandom_NobodyLostAndNobodyTwice(t *testing.T) {
 	}
 	n := seed(t)
 	w := newWorld(t, 2, sim.Faults{Seed: n, LatencyMS: 100, JitterMS: 200}, stormy()...)
-	r := newStorm(t, w, n).play("s", 4000, 10, 900*time.Millisecond, true)
+	r := newStorm(t, w, n).play("s", 3000, 9, 900*time.Millisecond, true)
 	r.require(t)
 }
 

@@ -104,11 +104,15 @@ func (s *storm) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(s.rng.Int64N(int64(most-least)))
 }
 
-// blow lets n faults fall, a while apart, unless the task ends before, and returns when all have passed.
+// blow lets n faults fall, a while apart, unless the task ends before, and returns when all have passed. Every other one waits a
+// little for calls to be in flight: what is broken already would else be all that is broken.
 func (s *storm) blow(n int, apart time.Duration, ended func() bool) {
 	s.t.Helper()
-	for range n {
+	for i := range n {
 		time.Sleep(s.between(apart/3, apart*5/3)) // the moment is the point
+		for wait := 0; i%2 == 0 && wait < 100 && s.w.platform.stats(s.t).InFlight < many && !ended(); wait++ {
+			time.Sleep(50 * time.Millisecond)
+		}
 		if ended() {
 			break
 		}

@@ -21,7 +21,7 @@ const (
 )
 
 // recipientsOf are how many each part of the recovery test sends to: a few seconds of work for two daemons, or one.
-const recipientsOf = 1500
+const recipientsOf = 1000
 
 // part is one thing that happens to a world in the middle of a task.
 type part struct {
@@ -46,7 +46,7 @@ func TestRecovery_TheDeadAreReplacedInTime(t *testing.T) {
 // throughParts sends a task through each part, in one world.
 func throughParts(t *testing.T, parts []part) {
 	t.Helper()
-	w := newWorld(t, 2, sim.Faults{LatencyMS: 150, JitterMS: 200}, "MINIPUSH_SEND_IN_FLIGHT=40", "MINIPUSH_SEND_CHUNK_SIZE=100")
+	w := newWorld(t, 2, sim.Faults{LatencyMS: 150, JitterMS: 200}, "MINIPUSH_SEND_IN_FLIGHT=40", "MINIPUSH_SEND_CHUNK_SIZE=100", "MINIPUSH_BREAKER_CANARY_SENT=0")
 	for _, part := range parts {
 		passed := t.Run(part.name, func(t *testing.T) { //nolint:paralleltest // one world, one thing after the other
 			task := w.draft(t, part.name, recipientsOf)
@@ -62,6 +62,29 @@ func throughParts(t *testing.T, parts []part) {
 			r.require(t)
 		})
 		require.True(t, passed, "what follows needs a world in order")
+	}
+}
+
+// stalls measures how late this machine wakes who sleeps, until it is asked. A bound is for a machine that runs what is to run: it is
+// widened by ten times the worst.
+func stalls() (allowance func() time.Duration) {
+	stop, worst := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		late := time.Duration(0)
+		for {
+			asleep := time.Now()
+			select {
+			case <-stop:
+				worst <- late
+				return
+			case <-time.After(20 * time.Millisecond):
+				late = max(late, time.Since(asleep)-20*time.Millisecond)
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		return 10 * <-worst
 	}
 }
 
@@ -143,11 +166,11 @@ func stoppedIsNotDead(t *testing.T, w *world) {
 func killedGoesOnElsewhere(t *testing.T, w *world) {
 	t.Helper()
 	life, node, _ := w.daemons[0].now()
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	life.kill()
 	free, called := w.goneOn(t, w.leases(t, node), at)
 	t.Logf("rows pending again after %s, called again after %s", free, called)
-	require.Less(t, free, onAnother)
+	require.Less(t, free, onAnother+allowance())
 	require.NoError(t, w.daemons[0].start(context.Background()))
 }
 
@@ -162,24 +185,24 @@ func killedGoesOnAfterItsRestart(t *testing.T, w *world) {
 		_, node, _ := d.now()
 		leases = append(leases, w.leases(t, node)...)
 	}
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	require.NoError(t, w.daemons[1].start(context.Background()))
 	free, called := w.goneOn(t, leases, at)
 	t.Logf("rows pending again %s after the restart, called again after %s", free, called)
-	require.Less(t, free, ownRestart)
+	require.Less(t, free, ownRestart+allowance())
 	require.NoError(t, w.daemons[0].start(context.Background()))
 }
 
 func staleRunChangesNothing(t *testing.T, w *world) {
 	t.Helper()
 	life, node, _ := w.daemons[0].now()
-	at := time.Now()
+	allowance, at := stalls(), time.Now()
 	life.signal(syscall.SIGSTOP)
 	defer life.signal(syscall.SIGCONT)
 	leases := w.leases(t, node)
 	free, _ := w.goneOn(t, leases, at)
 	require.Greater(t, free, 7*time.Second, "a stopped process is dead only when its lease is over")
-	require.Less(t, free, onAnother)
+	require.Less(t, free, onAnother+allowance())
 	require.Zero(t, w.pg.count(t, `SELECT count(*) FROM chunk WHERE node_id = $1`, node))
 	life.signal(syscall.SIGCONT) // it goes on with calls that it had begun, and writes nothing of them: the judge sees
 }

@@ -126,7 +126,7 @@ func recoveryTable(b *strings.Builder, events []*event) {
 // hinders says whether a fault kept others from taking up what killed had under way: it fell less than its grace before, or in the
 // time until killed was recovered.
 func (e *event) hinders(killed *event) bool {
-	const grace = 8 * time.Second // of a restart of Postgres
+	const grace = 5 * time.Second // of a restart of Postgres
 	switch e.kind {
 	case postgresKill, cut:
 		return e.at.Before(killed.at.Add(killed.recovery)) && e.at.Add(e.lasted+grace).After(killed.at)

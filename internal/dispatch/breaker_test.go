@@ -283,7 +283,7 @@ func TestBreaker_RefusedRecipientsPauseForAPerson(t *testing.T) {
 func TestBreaker_StaysShutWhileMostAreSent(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *dispatch.Config) { c.Breaker = dispatch.BreakerConfig{Window: 20, Refused: 10} })
-	users := b.users(300, 1)
+	users := b.users(120, 1)
 	task := b.draft(users)
 	b.faults(sim.Faults{Seed: 7, Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 40003, Probability: 0.2}, {Kind: sim.Unavailable, Probability: 0.1}}})
 	b.work(b.d)

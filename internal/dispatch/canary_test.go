@@ -122,9 +122,9 @@ func TestCanary_PassesOverChunksAndOpensTheWindow(t *testing.T) {
 // the canary's first call.
 func TestCanary_GoesPastThoseWhoAreSkipped(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *dispatch.Config) { c.ChunkSize = 1000 })
-	users := b.users(3000, 0)
-	b.permits(users[2500:], 1)
+	b := setup(t, func(c *dispatch.Config) { c.ChunkSize = 500 })
+	users := b.users(900, 0)
+	b.permits(users[800:], 1)
 	task := b.draft(users)
 	b.faults(sim.Faults{LatencyMS: 5, Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 40037}}})
 	b.two()
@@ -132,11 +132,11 @@ func TestCanary_GoesPastThoseWhoAreSkipped(t *testing.T) {
 	b.wait(task.ID, push.TaskPaused)
 	b.quiet()
 	require.Equal(t, int64(1), b.sim.Stats().Calls)
-	require.Equal(t, push.Counts{Total: 3000, Skipped: 2500, Pending: 500}, b.audit(task.ID).Counts)
+	require.Equal(t, push.Counts{Total: 900, Skipped: 800, Pending: 100}, b.audit(task.ID).Counts)
 	b.faults(sim.Faults{})
 	b.resume(task.ID)
 	b.wait(task.ID, push.TaskDone)
-	require.Equal(t, push.Counts{Total: 3000, Skipped: 2500, Sent: 500}, b.audit(task.ID).Counts)
+	require.Equal(t, push.Counts{Total: 900, Skipped: 800, Sent: 100}, b.audit(task.ID).Counts)
 }
 
 // Dead permits are no fault of the task: the canary ends after 20 calls, and the task goes on.

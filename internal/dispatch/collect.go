@@ -131,7 +131,10 @@ func (d *Dispatcher) ReportFormIDs(ctx context.Context, app string, ids []FormID
 		return Received{}, err
 	}
 	got.Accepted, got.Duplicate = added, len(good)-added
-	return got, nil
+	if added == 0 {
+		return got, nil
+	}
+	return got, d.wakeUsers(ctx, a.ID, good)
 }
 
 func (d *Dispatcher) checkFormID(r FormIDReport, sources map[int16]bool, now time.Time) (f store.FormID, field string, bad *intake.Rejection) {

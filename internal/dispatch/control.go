@@ -48,7 +48,10 @@ func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (t push
 		return t, err
 	})
 	if err == nil && t.State == push.TaskSending {
-		err = d.goOn(ctx, id)
+		// A person may try a quota before its time. It is a probe like any other: one call, and the app's other tasks follow if that passes.
+		if err = d.st.ProbeQuota(ctx, id, probeCheck); err == nil {
+			err = d.goOn(ctx, id)
+		}
 	}
 	return d.logged(ctx, t, err, "task resumed", actor)
 }

@@ -126,6 +126,8 @@ type Dispatcher struct {
 	stop     context.CancelFunc
 	tending  sync.WaitGroup
 	draining atomic.Bool
+	// wakeFrom is where the sweep of waiting rows goes on. Only that sweep touches it.
+	wakeFrom store.ChunkKey
 	wake     chan struct{}
 }
 

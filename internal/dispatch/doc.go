@@ -33,7 +33,7 @@
 // A working daemon beats every second on a connection of its own, which also holds an advisory lock on its node id. It is dead
 // when it stopped, when its lock is free and its last beat is over 3 s old, or when its last beat is over 8 s old. Only a daemon
 // that has itself beaten without a gap for 2.5 s may miss the beats of another: what keeps all of them from the database kills
-// nobody, be it a restart (no beat counts as older than 5 s after the start of Postgres), a failover or a suspended machine. A
+// nobody, be it a restart (no beat counts as older than 2 s after the start of Postgres), a failover or a suspended machine. A
 // stopped process keeps its lock, for 8 s; one whose connection is cut beats on a new one within the second.
 //
 // A chunk of a dead node is freed: its lease moves on, its rows in sending become pending and ambiguous with their permits in
@@ -49,12 +49,24 @@
 // tried again every 5 s for as long as it takes. An ambiguous one is tried again with the same backoff until the platform or the permit's expiry decides.
 // A run does not wait for a retry: it ends, and the chunk is queued when the first row is due.
 //
+// # Whom it leaves alone
+//
+// The claim looks up, before it takes a permit, who is suppressed (by user id or openid, in the app or in all) and who has had the day's
+// messages; both are skipped. What is on the list when the claim begins holds; a row that is in doubt is still settled with its own
+// permit, for its message was begun. The daily cap counts by openid, so that two ids of one person share it, and by the day of the
+// configured zone on the database's clock: a message counts from its claim on, kept while it is sent or in doubt, given back (to the
+// day that it was taken from) once it is certain that nothing was sent. Who comes while the last unit is out is skipped for good.
+// A cap that is set counts from then on. An app that has neither a list nor a cap pays one look at an index a claim.
+//
 // # What stops a task
 //
 // A person: Pause, Cancel, PauseApp. Each is a commit that every daemon sees in its next look at the states (gate.go), four times a second;
 // a look holds for 0.9 s, so that no call starts later than a second after the answer even where the database answers slowly.
 // A canceled task makes no further call: what is pending is skipped, in short transactions; what is in flight ends as it ends; an ambiguous
 // recipient, whom only another call could decide, is unknown, and keeps its permit.
+//
+// Quiet hours of its app (quiet.go), unless it is urgent: each daemon puts the cause on and takes it off at the moment, by the database's
+// clock, and shuts its own gate at their beginning without asking. A resume does not overrule them. A task sent or due in them starts paused.
 //
 // Its first calls (canary.go), one by one from one chunk: an error of template, page or settings pauses it at the first; ten refused
 // recipients in a row (the list of another app) pause it; after five that were sent, or 20 answered ones, the window opens. Who was

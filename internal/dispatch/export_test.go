@@ -42,6 +42,8 @@ func (d *Dispatcher) Join(ctx context.Context) (err error) {
 func (d *Dispatcher) Leave(ctx context.Context) error {
 	d.tending.Wait()
 	d.node.hangUp(ctx)
+	d.gate.pacing.Wait()
+	d.callers.close()
 	d.clients.close()
 	return d.st.StopNode(ctx, d.node.id)
 }

@@ -83,8 +83,8 @@ func TestModel_RandomOrder(t *testing.T) {
 	b := setupOn(t, sim.Config{}, func(c *dispatch.Config) {
 		c.ChunkSize, c.InFlight, c.Window, c.NodeName, c.CallTimeout = 3, 4, 2, "model", 2*time.Second
 	})
-	b.exec(watchSQL)
 	p := interpose(t, b)
+	b.exec(watchSQL)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(rt, b, p)
 		defer w.end()
@@ -106,7 +106,7 @@ func newWorld(t *rapid.T, b *bundle, p *interposer) *world {
 	w := &world{t: t, r: &reporter{T: t, real: b.t}, ctx: context.Background(), st: b.st, sim: b.sim, platform: p, first: b.sim.Stats().Messages, byID: map[int64]*modelTask{},
 		permits: map[string]*modelPermit{}, lost: map[store.ChunkKey]bool{}, moved: map[string]bool{}, faulty: map[int]bool{}}
 	w.exec(truncateSQL(w))
-	w.exec(`UPDATE app SET paused_at = NULL, paused_by = NULL`)
+	w.exec(`UPDATE app SET (` + appColumns(w) + `) = (SELECT ` + appColumns(w) + ` FROM watch_app)`)
 	w.platform.reset(w)
 	require.NoError(w.r, w.sim.SetFaults(sim.Faults{}))
 	for range 2 {
@@ -136,8 +136,13 @@ func newWorld(t *rapid.T, b *bundle, p *interposer) *world {
 func truncateSQL(w *world) string {
 	return w.texts(`
 		SELECT 'TRUNCATE river.river_job, ' || string_agg(format('%I', tablename), ', ') || ' CASCADE' FROM pg_tables
-		 WHERE schemaname = 'public' AND tablename NOT IN ('app', 'app_token', 'form_source', 'product', 'template', 'reason', 'recipient_state')
+		 WHERE schemaname = 'public' AND tablename NOT IN ('app', 'app_token', 'form_source', 'product', 'template', 'reason', 'recipient_state', 'watch_app')
 		   AND tablename NOT LIKE 'goose%'`)[0]
+}
+
+// appColumns are those that a check may change.
+func appColumns(w *world) string {
+	return w.texts(`SELECT string_agg(format('%I', column_name), ', ') FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'app' AND column_name <> 'id'`)[0]
 }
 
 func (w *world) end() {

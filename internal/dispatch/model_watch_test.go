@@ -15,6 +15,7 @@ import (
 // invariant at any commit, however short a time it lasts.
 const watchSQL = `
 CREATE TABLE watch_move (id bigint GENERATED ALWAYS AS IDENTITY, noun text, key bigint, before text, after text, ambiguous boolean, tries int);
+CREATE TABLE watch_app AS SELECT * FROM app;
 CREATE TABLE watch_wrong (id bigint GENERATED ALWAYS AS IDENTITY, what text);
 
 CREATE FUNCTION watch_wrong(what text) RETURNS void LANGUAGE sql AS 'INSERT INTO watch_wrong (what) VALUES ($1)';

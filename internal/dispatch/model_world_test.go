@@ -135,6 +135,7 @@ func (w *world) shift(by time.Duration, permits bool) {
 	w.exec(`UPDATE chunk SET not_before = not_before - $1::interval, queued_at = queued_at - $1::interval, updated_at = updated_at - $1::interval WHERE state <> 'done'`, by)
 	w.exec(`UPDATE task SET start_at = start_at - $1::interval, started_at = started_at - $1::interval WHERE state IN ('scheduled', 'sending', 'paused')`, by)
 	w.exec(`UPDATE river.river_job SET scheduled_at = scheduled_at - $1::interval WHERE state IN ('available', 'scheduled')`, by)
+	w.exec(`UPDATE app SET quota_until = quota_until - $1::interval`, by)
 	if permits {
 		w.exec(`UPDATE form_id SET expires_at = expires_at - $1::interval`, by)
 		w.exec(`UPDATE sweeper SET last_success_at = last_success_at - $1::interval`, by)

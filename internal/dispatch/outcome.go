@@ -11,9 +11,8 @@ import (
 const (
 	// maxAttempts bounds the calls for one recipient that failed for certain and for a passing cause.
 	maxAttempts = 6
-	// maxPermits bounds the permits that are tried for one recipient.
-	maxPermits = 3
-	maxBackoff = time.Minute
+	maxPermits  = push.MaxPermits
+	maxBackoff  = time.Minute
 	// awayWait is how long a recipient waits after a call that could not be made: no connection, no token, no database.
 	awayWait = 5 * time.Second
 )
@@ -23,6 +22,8 @@ type verdict struct {
 	store.Outcome
 	// next says that another permit of the user is to be tried, if there is one.
 	next bool
+	// inDoubt is the recipient's: an attempt with an earlier permit may have got through.
+	inDoubt bool
 	// pause is the cause for which the whole task stops; empty for none.
 	pause push.Cause
 	// advice is what to do about the pause.
@@ -44,6 +45,8 @@ type answer struct {
 	started bool
 	result  wechat.Result
 	at      time.Time
+	// resendAfter is the task's policy for an outcome that can no longer be learnt: after so long another permit; zero leaves it.
+	resendAfter time.Duration
 }
 
 // judge turns an answer into a verdict. personal says that the message holds data of the recipient, so that a complaint about
@@ -51,8 +54,8 @@ type answer struct {
 func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 
-		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate}
-	if a.Counted {
+		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate, inDoubt: a.InDoubt}
+	if a.Counted && !a.InDoubt { // what an earlier attempt may have brought counts, whatever becomes of this one
 		v.CountedFor = a.OpenID
 	}
 	switch {
@@ -66,6 +69,9 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 		v.certain(a, personal)
 	}
 	v.signal, v.err = signalOf(a, &v), a.result.Err
+	if a.InDoubt && v.State == push.Failed {
+		v.State, v.Reason = push.Unknown, push.Unsure // this attempt failed; the one with an earlier permit may not have
+	}
 	return v
 }
 
@@ -91,6 +97,8 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 			v.keep(a)
 		case a.at.Before(a.ExpiresAt.Add(-margin)):
 			v.dead(a)
+		case a.resendAfter > 0 && a.Tries+1 < maxPermits:
+			v.again(a.resendAfter)
 		default:
 			v.State, v.Reason, v.Ambiguous, v.Permit = push.Unknown, push.Unsure, true, store.PermitKept
 			v.Note = a.result.Msg
@@ -103,6 +111,12 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 
 // codeInvalidFormID is the only refusal that can end an ambiguity: the platform says that the formId was not used.
 const codeInvalidFormID = 41028
+
+// again goes on with another permit though this one may have got through: the one exception of invariant 5, by the task's policy.
+// It waits until no process can still make the earlier call.
+func (v *verdict) again(wait time.Duration) {
+	v.State, v.InDoubt, v.Permit, v.RetryIn = push.Pending, true, store.PermitDied, wait
+}
 
 // keep tries again later with the same permit: the message may have got through.
 func (v *verdict) keep(a answer) {

@@ -72,22 +72,38 @@ func TestQuota_UsedUp_PausesAllTasksOfTheAppAndOneProbeBringsThemBack(t *testing
 	require.Zero(t, b.count(`SELECT count(*) FROM app WHERE quota_until IS NOT NULL`))
 }
 
-func TestQuota_TaskSentWhileItIsOut_WaitsWithoutACall(t *testing.T) {
+// A task that was sent while the quota is out has no chunks yet. It waits without a call, and goes out by itself when the quota is
+// tried again, or before that when a person resumes it, which is a trial as well.
+func TestQuota_TaskSentWhileItIsOut_WaitsWithoutACallAndGoesOn(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
-	b.exec(`UPDATE app SET quota_until = now() + interval '1 hour'`)
-	users := b.users(5, 1)
-	task := b.draft(users)
-	b.send(task.ID)
-	b.work(b.d)
-	require.Equal(t, []push.Cause{push.CauseQuota}, b.wait(task.ID, push.TaskPaused).Causes)
-	require.Zero(t, b.sim.Stats().Calls)
-	_, err := b.d.Resume(t.Context(), "test", task.ID)
-	require.NoError(t, err, "a person may resume earlier")
-	b.exec(`UPDATE app SET quota_until = NULL`)
-	_, _ = b.d.Resume(t.Context(), "test", task.ID) // it may have been paused again before it was planned
-	b.wait(task.ID, push.TaskDone)
-	b.once(users)
+	for name, goOn := range map[string]func(*bundle, int64){
+		"by itself": func(b *bundle, _ int64) { b.exec(`UPDATE app SET quota_until = now()`) },
+		"by a person": func(b *bundle, task int64) {
+			_, err := b.d.Resume(b.t.Context(), "test", task)
+			require.NoError(b.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, nil)
+			b.exec(`UPDATE app SET quota_until = now() + interval '1 hour'`)
+			users := b.users(5, 1)
+			task, other := b.draft(users), b.draft(users[:1])
+			b.permits(users[:1], 1)
+			b.send(task.ID)
+			b.send(other.ID)
+			b.work(b.d)
+			for _, id := range []int64{task.ID, other.ID} {
+				require.Equal(t, []push.Cause{push.CauseQuota}, b.wait(id, push.TaskPaused).Causes)
+			}
+			require.Zero(t, b.sim.Stats().Calls)
+			goOn(b, task.ID)
+			b.wait(task.ID, push.TaskDone)
+			b.wait(other.ID, push.TaskDone)
+			require.EqualValues(t, len(users)+1, b.sim.Stats().Calls)
+			require.Zero(t, b.count(`SELECT count(*) FROM app WHERE quota_until IS NOT NULL`))
+		})
+	}
 }
 
 func TestQuota_KnownToBeGone_PausesBeforeItIsMet(t *testing.T) {

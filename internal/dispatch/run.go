@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"minipush/internal/push"
@@ -25,35 +24,6 @@ const (
 	// contendedWait is how long a row waits whose permit a rival holds for the moment.
 	contendedWait = 500 * time.Millisecond
 )
-
-// runs are the chunks that this process runs now.
-type runs struct {
-	mu sync.Mutex
-	// now counts the jobs at work on a chunk: a stale one may come and go while another runs it.
-	now map[store.ChunkKey]int
-}
-
-func newRuns() *runs { return &runs{now: map[store.ChunkKey]int{}} }
-
-func (r *runs) begin(k store.ChunkKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now[k]++
-}
-
-func (r *runs) end(k store.ChunkKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.now[k]--; r.now[k] == 0 {
-		delete(r.now, k)
-	}
-}
-
-func (r *runs) has(k store.ChunkKey) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.now[k] > 0
-}
 
 // run is one run of a chunk: it claims rows batch by batch, calls the platform for each, and writes what became of them. One
 // goroutine owns it; the calls run in goroutines of their own and answer through a channel.
@@ -82,6 +52,10 @@ type run struct {
 	done      []verdict
 	users     map[int32]string
 	firstDone time.Time
+	// owed are the slots of rows that may stand in sending with nobody to call or record them ([runs.owe]).
+	owed int
+	// misclaims counts the claims that failed without an answer.
+	misclaims int
 	closed    bool
 	// wait is how long the chunk is to rest after this run.
 	wait time.Duration
@@ -107,6 +81,9 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	defer d.shares.leave(place)
 	d.slots.enter(taskID, push.Weight(lease.Priority))
 	defer d.slots.leave(taskID)
+	if lease.Resend {
+		lease.ResendAfter = d.resendWait()
+	}
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
@@ -123,6 +100,11 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 			return err
 		}
 	}
+	if lease.Waiting > 0 {
+		if err := r.narrow(ctx); err != nil {
+			return err
+		}
+	}
 	if r.content, err = d.gate.content(ctx, taskID); err != nil {
 		return err
 	}
@@ -133,7 +115,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 		return err
 	}
 	if err := r.send(ctx); err != nil {
-		r.abandon()
+		r.abandon(err)
 		return err
 	}
 	return d.endRun(ctx, r)
@@ -228,8 +210,11 @@ func (r *run) awaitTimes(ctx context.Context, p *pacer) error {
 func (r *run) claimAndStart(ctx context.Context, n int, p *pacer, times []time.Time) error {
 	from := r.cursor
 	claim, err := r.claimBatch(ctx, n)
-	if r.unclaim(ctx, err) { // the rows are pending, for the next pass
-		err, from, r.contended = nil, r.cursor, true
+	if isUncertain(err) {
+		if err = r.unclaim(ctx, err); err != nil {
+			r.owed, n = r.owed+n, 0
+		}
+		from, r.contended = r.cursor, true // what was put back is pending, for the next pass
 	}
 	r.d.slots.give(r.TaskID, n-len(claim.Sending))
 	if p != nil {
@@ -286,7 +271,7 @@ func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
-	a := answer{Claimed: c}
+	a := answer{Claimed: c, resendAfter: r.ResendAfter}
 	message, err := r.content.message(&c)
 	if err != nil {
 		r.log.ErrorContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
@@ -354,10 +339,11 @@ func (r *run) flush(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // what the platform has answered is written, whatever ends meanwhile
 	done := r.done
 	r.done = nil
-	defer r.d.slots.give(r.TaskID, len(done))
 	if err := r.record(ctx, done); err != nil {
+		r.owed += len(done)
 		return err
 	}
+	r.d.slots.give(r.TaskID, len(done))
 	r.slowIfAsked(ctx, done)
 	r.pauseIfAsked(ctx, done)
 	r.warnIfAway(ctx, done)
@@ -371,6 +357,7 @@ func (r *run) record(ctx context.Context, done []verdict) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := r.recordOnce(ctx, done)
 		if err != nil && doubt && r.written(ctx, done) {
+			r.recorded(done)
 			return nil
 		}
 		if err == nil || errors.Is(err, store.ErrLeaseLost) || !time.Now().Add(wait).Before(until) {
@@ -408,13 +395,18 @@ func (r *run) recordOnce(ctx context.Context, done []verdict) error {
 		return err
 	}
 	r.empty = pending == 0
+	r.recorded(done)
+	return nil
+}
+
+// recorded notes that the outcomes are written.
+func (r *run) recorded(done []verdict) {
 	for _, v := range done {
 		delete(r.users, v.Seq)
 		if v.State != push.Pending {
 			r.d.metrics.outcomes.WithLabelValues(v.State.String()).Inc()
 		}
 	}
-	return nil
 }
 
 // endWithoutNext ends the recipients whose permit was dead and whose user has no other.
@@ -425,8 +417,8 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 			users = append(users, r.users[v.Seq])
 		}
 	}
-	if len(users) == 0 {
-		return nil
+	if len(users) == 0 || r.Waits {
+		return nil // where the task waits for permits, the claim decides
 	}
 	held, err := r.d.st.HasPermit(ctx, r.AppID, users, r.d.cfg.PermitMargin)
 	if err != nil {
@@ -435,6 +427,9 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 	for i := range done {
 		if v := &done[i]; v.next && !held[r.users[v.Seq]] {
 			v.State, v.Reason, v.next, v.NotCounted = push.Failed, push.PermitDead, false, false
+			if v.inDoubt {
+				v.State, v.Reason = push.Unknown, push.Unsure
+			}
 		}
 	}
 	return nil
@@ -506,17 +501,6 @@ func (r *run) drain(ctx context.Context) error {
 		return nil
 	}
 	return r.flush(ctx)
-}
-
-// abandon waits for the calls in flight of a run that has lost its lease or its database. Their rows stay in sending: they are
-// ambiguous under the next lease.
-func (r *run) abandon() {
-	for ; r.inFlight > 0; r.inFlight-- {
-		<-r.answers
-		r.d.slots.give(r.TaskID, 1)
-	}
-	r.d.slots.give(r.TaskID, len(r.done))
-	r.done = nil
 }
 
 // nextPass goes over the rows that are pending again, or ends the run: for good, or until the first of them is due.

@@ -128,7 +128,10 @@ func (s *slots) give(task int64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free += n
-	s.holders[task].held -= n
+	// What a run still owed comes back when its task may have left, or begun anew.
+	if h := s.holders[task]; h != nil {
+		h.held = max(0, h.held-n)
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

@@ -125,7 +125,7 @@ func checkNotAfter(t push.Task, at *time.Time) error {
 	if t.NotAfter != nil && when.After(*t.NotAfter) {
 		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
 	}
-	return nil
+	return checkWait(t.TaskSpec, when, maxWait)
 }
 
 func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compiled, _ *time.Time) error {
@@ -146,7 +146,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	var columns []string
 	if t.Audience == push.AudienceList {
 		if t.Counts.Total == 0 {
-			return &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: t.ID, State: t.State}
+			return d.emptyAudience(ctx, t)
 		}
 		a, err := d.st.Audience(ctx, t.ID)
 		if err != nil {
@@ -166,6 +166,9 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	when := time.Now()
 	if at != nil {
 		when = *at
+	}
+	if t.WaitForPermitUntil != nil && t.Audience == push.AudienceList {
+		return nil // whoever has no permit waits for one
 	}
 	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin, d.cfg.Location.String())
 	if err == nil && !any {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"minipush/internal/store"
@@ -25,9 +26,23 @@ const (
 	purgeSize = 5000
 )
 
-// tend looks after what was left lying, every second: on each daemon chunks without a live owner, which no other work may hold
-// up, and on one at a time the rest.
+// tend looks after what was left lying, every second: on each daemon chunks without a live owner, and on one at a time the rest.
+// The former is done beside, for no other work may hold it up: the rest may wait for a lock that only it sets free.
 func (d *Dispatcher) tend(ctx context.Context) {
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		everySecond(ctx, func() {
+			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
+			}
+		})
+	})
+	everySecond(ctx, func() { d.sweep(ctx, "tend", d.tendOnce) })
+	beside.Wait()
+}
+
+// everySecond runs fn at each tick until ctx ends.
+func everySecond(ctx context.Context, fn func()) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
@@ -35,10 +50,7 @@ func (d *Dispatcher) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := errors.Join(d.freeOrphans(ctx), d.freeDead(ctx)); err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "chunks not looked at", slog.Any("err", err))
-			}
-			d.sweep(ctx, "tend", d.tendOnce)
+			fn()
 		}
 	}
 }
@@ -50,18 +62,32 @@ func (d *Dispatcher) sweep(ctx context.Context, name string, fn func(ctx context
 	}
 }
 
-// freeOrphans frees chunks that are written to this node and that it does not run: an end or a claim failed.
+// freeOrphans frees chunks that are written to this node and that it does not run: an end or a claim failed. The slots that are
+// owed for them come back once they are in nobody's name, or in another's.
 func (d *Dispatcher) freeOrphans(ctx context.Context) error {
+	// Asked before the list is: what has been owed for this long is on the list if it is still in this name.
+	owed := d.runs.overdue(orphanAge + tendEvery)
 	keys, err := d.st.RunningOn(ctx, d.node.id, orphanAge)
 	if err != nil {
 		return err
 	}
+	mine := map[store.ChunkKey]bool{}
 	for _, k := range keys {
+		mine[k] = true
 		if d.runs.has(k) {
 			continue
 		}
-		if err := d.free(ctx, k, d.node.id, "orphan"); err != nil {
+		freed, err := d.free(ctx, k, d.node.id, "orphan")
+		if err != nil {
 			return err
+		}
+		if freed {
+			d.slots.give(k.TaskID, d.runs.paid(k))
+		}
+	}
+	for _, k := range owed {
+		if !mine[k] && !d.runs.has(k) {
+			d.slots.give(k.TaskID, d.runs.paid(k))
 		}
 	}
 	return nil
@@ -72,17 +98,18 @@ func (d *Dispatcher) freeDead(ctx context.Context) error {
 	dead, err := d.st.DeadOwners(ctx, d.node.watches())
 	errs := []error{err}
 	for _, c := range dead {
-		errs = append(errs, d.free(ctx, c.Key, c.Node, "dead owner"))
+		_, err := d.free(ctx, c.Key, c.Node, "dead owner")
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) error {
-	freed, err := d.st.FreeChunk(ctx, key, node)
+func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) (freed bool, err error) {
+	freed, err = d.st.FreeChunk(ctx, key, node)
 	if freed {
 		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why))
 	}
-	return err
+	return freed, err
 }
 
 // tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels.
@@ -92,11 +119,12 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
 	}
+	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
 	tasks, err := d.st.OpenTasks(ctx)
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx)}
+	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx), second}
 	for _, t := range tasks {
 		errs = append(errs, d.tendTask(ctx, t))
 	}

@@ -43,7 +43,7 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := notYet(spec); err != nil {
+	if err := checkWait(spec, time.Now(), maxAhead+maxWait); err != nil {
 		return nil, err
 	}
 	template, err := d.st.Template(ctx, appID, spec.TemplateID)
@@ -68,17 +68,6 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 		return nil, nil //nolint:nilnil // a task without a product
 	}
 	return d.shelved(ctx, appID, spec.ProductCode)
-}
-
-// notYet refuses what a task can say and this version cannot do.
-func notYet(spec push.TaskSpec) error {
-	if spec.WaitForPermitUntil != nil {
-		return &push.InvalidError{Field: "wait_for_permit_until", Rule: "not_supported", Message: "must be left out: waiting for permits is not supported yet"}
-	}
-	if spec.OnUnknown != "leave" {
-		return &push.InvalidError{Field: "on_unknown", Rule: "not_supported", Message: `must be "leave": nothing else is supported yet`}
-	}
-	return nil
 }
 
 // shelved finds a product that is on the shelf.

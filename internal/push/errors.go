@@ -39,6 +39,8 @@ const (
 	RefusedUnknownVariable  RefusalCode = "unknown_variable"
 	RefusedAppPaused        RefusalCode = "app_paused"
 	RefusedInUse            RefusalCode = "in_use"
+	RefusedNotUnknown       RefusalCode = "not_unknown"
+	RefusedListGone         RefusalCode = "list_gone"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -74,6 +76,10 @@ func (r *Refusal) ZH() string {
 		return "小程序已暂停推送"
 	case RefusedInUse:
 		return "正在被使用,不能删除"
+	case RefusedNotUnknown:
+		return "该用户的结果不是未知,不能人工确认"
+	case RefusedListGone:
+		return "任务的名单已清理或已更换"
 	}
 	return string(r.Code)
 }
@@ -102,6 +108,10 @@ func (r *Refusal) EN() string {
 		text = "the app is paused"
 	case RefusedInUse:
 		text = "it is in use"
+	case RefusedNotUnknown:
+		text = "a recipient's outcome is not unknown, so nothing was settled"
+	case RefusedListGone:
+		text = fmt.Sprintf("task %d no longer has its list", r.TaskID)
 	default:
 		text = string(r.Code)
 	}

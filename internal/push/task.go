@@ -58,10 +58,12 @@ type TaskSpec struct {
 	// NotAfter: a task that has not started by then is missed. Nil is no end.
 	NotAfter *time.Time `json:"not_after"`
 	Priority string     `json:"priority"`
-	// OnUnknown says what to do with recipients whose outcome is unknown: "leave" or "resend".
+	// OnUnknown says what to do with a recipient whose outcome can no longer be learnt: "leave" it unknown, or "resend" with the
+	// user's next permit, knowing that the message may arrive twice.
 	OnUnknown string `json:"on_unknown"`
 	// OnPriceChange: "pause" or "accept" a price that changed between scheduling and start.
-	OnPriceChange      string     `json:"on_price_change"`
+	OnPriceChange string `json:"on_price_change"`
+	// WaitForPermitUntil: until then a recipient without a permit waits for its next one. Nil: it is skipped at once.
 	WaitForPermitUntil *time.Time `json:"wait_for_permit_until"`
 }
 
@@ -92,6 +94,9 @@ func (s *TaskSpec) Validate() error {
 		CheckTime("not_after", s.NotAfter), CheckTime("wait_for_permit_until", s.WaitForPermitUntil),
 	}
 	errs = append(errs, within("rate_per_second", s.RatePerSecond, MaxRate))
+	if s.NotAfter != nil && s.WaitForPermitUntil != nil && !s.WaitForPermitUntil.After(*s.NotAfter) {
+		errs = append(errs, &InvalidError{Field: "wait_for_permit_until", Rule: "not_after_not_after", Message: "must be later than not_after, for the task may start as late as that"})
+	}
 	return errors.Join(errs...)
 }
 
@@ -167,8 +172,10 @@ type Task struct {
 	SentBy     *string    `json:"sent_by"`
 	CreatedAt  time.Time  `json:"created_at"`
 	UpdatedAt  time.Time  `json:"updated_at"`
-	Counts     Counts     `json:"counts"`
-	Reasons    []Count    `json:"reasons"`
+	// SourceTaskID is the task that it was cloned from, or whose recipients it sends to again; nil if none, or if that was deleted.
+	SourceTaskID *int64  `json:"source_task_id"`
+	Counts       Counts  `json:"counts"`
+	Reasons      []Count `json:"reasons"`
 }
 
 // Counts are a task's recipients by state. They add up to Total.
@@ -189,6 +196,14 @@ func (c Counts) Open() int { return c.Pending + c.Waiting + c.Sending }
 // Summary is the original's line: 总发送数量=…,发送成功数量=…,发送失败数量=….
 func (c Counts) Summary() string {
 	return fmt.Sprintf("总发送数量=%d,发送成功数量=%d,发送失败数量=%d", c.Total, c.Sent, c.Total-c.Sent)
+}
+
+// Doubt is a line beside the summary that names the recipients whose outcome is unknown; empty if there are none.
+func (c Counts) Doubt() string {
+	if c.Unknown == 0 {
+		return ""
+	}
+	return fmt.Sprintf("其中结果未知=%d (of which the outcome is unknown: %d)", c.Unknown, c.Unknown)
 }
 
 // Count is how many recipients ended for a reason.
@@ -215,20 +230,22 @@ type Reach struct {
 
 // Recipient is one user of one task as the API shows it.
 type Recipient struct {
-	Seq          int32          `json:"seq"`
-	UserID       string         `json:"user_id"`
-	OpenID       *string        `json:"openid"`
-	State        RecipientState `json:"state"`
-	Attempt      int16          `json:"attempt"`
-	Ambiguous    bool           `json:"ambiguous"`
-	Inferred     bool           `json:"inferred"`
-	FormID       *string        `json:"form_id"`
-	Reason       Reason         `json:"reason"`
-	PlatformCode *int32         `json:"platform_code"`
-	RID          *string        `json:"rid"`
-	Note         *string        `json:"note"`
-	MsgID        *int64         `json:"msgid,string"`
-	SentAt       *time.Time     `json:"sent_at"`
+	Seq       int32          `json:"seq"`
+	UserID    string         `json:"user_id"`
+	OpenID    *string        `json:"openid"`
+	State     RecipientState `json:"state"`
+	Attempt   int16          `json:"attempt"`
+	Ambiguous bool           `json:"ambiguous"`
+	Inferred  bool           `json:"inferred"`
+	// InDoubt: by the task's policy it was sent to again with another permit although an earlier attempt may have got through.
+	InDoubt      bool       `json:"in_doubt"`
+	FormID       *string    `json:"form_id"`
+	Reason       Reason     `json:"reason"`
+	PlatformCode *int32     `json:"platform_code"`
+	RID          *string    `json:"rid"`
+	Note         *string    `json:"note"`
+	MsgID        *int64     `json:"msgid,string"`
+	SentAt       *time.Time `json:"sent_at"`
 	// CreatedAt is when the upload of its list began.
 	CreatedAt time.Time `json:"created_at"`
 	// UpdatedAt is CreatedAt until something happens to it.
@@ -252,6 +269,9 @@ type Audience struct {
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// MaxPermits bounds the permits that are tried for one recipient.
+const MaxPermits = 3
 
 // MaxChunkSize bounds the chunk size; larger arrays cost more per recipient than they save.
 const MaxChunkSize = 1000

@@ -15,7 +15,7 @@ func (s *Store) CanceledTasks(ctx context.Context) ([]int64, error) {
 }
 
 // CancelChunk settles one chunk of a canceled task that no run holds: pending and waiting rows become skipped (canceled);
-// ambiguous ones, for which no further call is made, become unknown and keep their permits. more is false once there is no
+// ambiguous ones and those in doubt, for which no further call is made, become unknown and keep their permits. more is false once there is no
 // such chunk. It takes the chunk's lock first, as a run does.
 func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
@@ -31,8 +31,8 @@ func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err e
 		}
 		_, err = s.db(ctx).Exec(ctx, `
 			WITH gone AS (
-			    UPDATE recipient SET state = CASE WHEN ambiguous OR state = 1 THEN 5 ELSE 4 END,
-			           reason = CASE WHEN ambiguous OR state = 1 THEN 14 ELSE 7 END, retry_at = NULL, updated_at = clock_timestamp()
+			    UPDATE recipient SET state = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 5 ELSE 4 END,
+			           reason = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 14 ELSE 7 END, retry_at = NULL, updated_at = clock_timestamp()
 			     WHERE audience_id = $3 AND seq >= $4 AND seq < $5 AND state IN (0, 1, 6)
 			    RETURNING state),
 			n AS (SELECT count(*) FILTER (WHERE state = 4) AS skipped, count(*) FILTER (WHERE state = 5) AS unknown FROM gone)

@@ -41,7 +41,7 @@ type PlanState struct {
 	Scheduled bool
 	CreatedBy string
 	AppPaused bool
-	// QuotaUntil is when the app's quota is tried again; nil while it lasts.
+	// QuotaUntil is when the app's quota is tried again; nil while it lasts, and for the task that tries it.
 	QuotaUntil *time.Time
 }
 
@@ -53,9 +53,10 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
-		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL, a.quota_until
+		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL,
+		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, `+boundTx+`
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
-		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil)
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, nil)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}
@@ -88,6 +89,10 @@ type QueuedChunk struct {
 	Priority string
 }
 
+// dueChunk is a chunk that a job could work on now. One in which all that is open waits for permits is not due: it holds no worker
+// and no place in the window.
+const dueChunk = `state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()) AND (pending + sending > 0 OR waiting = 0)`
+
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
 // canary is the window of a task whose first calls have not yet shown that its messages pass.
@@ -95,7 +100,7 @@ func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary in
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
-		       SELECT no FROM chunk WHERE task_id = $1 AND state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp())
+		       SELECT no FROM chunk WHERE task_id = $1 AND `+dueChunk+`
 		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
@@ -114,12 +119,19 @@ type Run struct {
 	AppID      int32
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
+	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
+	Zone string
 	// Generation counts the jobs that were inserted for the chunk.
 	Generation int32
 	// Priority is the task's.
 	Priority string
-	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
-	Zone string
+	// Waiting is how many rows waited for a permit when the lease was taken. Waits says that the task waits for permits.
+	Waiting int
+	Waits   bool
+	// Resend says that a recipient whose outcome can no longer be learnt is sent to again with another permit, ResendAfter that was
+	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
+	Resend      bool
+	ResendAfter time.Duration
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
 }
@@ -148,11 +160,13 @@ func (s *Store) TakeLeaseOfTask(ctx context.Context, taskID, node int64) (run Ru
 	return run, ok, wrap(err, "take lease of a chunk of task %d", taskID)
 }
 
-const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, ` + canaryColumns
+const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, c.waiting,
+	t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend', ` + canaryColumns
 
 func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
 		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
+		&run.Waiting, &run.Waits, &run.Resend,
 		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
 	}, func() error { ok = true; return nil })
 	return ok, err

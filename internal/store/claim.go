@@ -33,23 +33,25 @@ type Claimed struct {
 	Ambiguous bool
 	// Counted: the message counts towards the person's daily cap.
 	Counted bool
+	// InDoubt: an earlier attempt with another permit may have got through, and the task's policy has it sent again all the same.
+	InDoubt bool
 }
 
 // Claim is what one claim transaction did to a range of a chunk.
 type Claim struct {
 	Sending []Claimed
-	// Ended counts the rows that were settled without a call.
+	// Ended counts the rows that were settled, or put off, without a call.
 	Ended int
 	// Contended says that a permit was held by a rival for the moment: the row stays pending, for it is not without a permit.
 	Contended bool
 }
 
 // Claim takes the pending, due rows of [lo, hi) in run's chunk, at most 1,000 of them: each with an openid and a permit becomes
-// sending; those without become skipped; all in one transaction that first updates the chunk's row under the lease.
+// sending; those without become skipped, or waiting if it is a permit that they lack and the task waits for one; all in one transaction that first updates the chunk's row under the lease.
 // margin is how long before its expiry a formId is no longer claimed. The result is committed before it is returned (invariant 2).
 func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Duration) (Claim, error) {
 	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inBoundTx(ctx, func(ctx context.Context) error {
 		look, err := s.fenceOpen(ctx, run)
 		if err != nil {
 			return err
@@ -106,6 +108,8 @@ type miss struct {
 	userID string
 	tries  int16
 	reason push.Reason
+	// inDoubt is as in Claimed.
+	inDoubt bool
 }
 
 // claimFresh claims rows that hold no permit. Each look-up is a probe of an index under LIMIT, each update goes by ctid, so
@@ -114,15 +118,15 @@ type miss struct {
 func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, look courtesy, c *Claim) ([]miss, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		WITH p AS MATERIALIZED (
-		    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, u.user_id IS NOT NULL AS known, u.openid,
+		    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, r.in_doubt, u.user_id IS NOT NULL AS known, u.openid,
 		           d.there IS NOT NULL AS twice, s.there IS NOT NULL AS suppressed, n.there IS NOT NULL AS capped, f.id, f.form_id, f.expires_at, f.fid
 		      FROM recipient r
 		      LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $5 AND u.user_id = r.user_id LIMIT 1) u ON true
 		      LEFT JOIN LATERAL (
 		           SELECT true AS there FROM openid_move m
-		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous FROM recipient o WHERE `+userInList("o", "m.user_id", "$1")+` LIMIT 1) o
+		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous OR o.in_doubt AS doubted FROM recipient o WHERE `+userInList("o", "m.user_id", "$1")+` LIMIT 1) o
 		            WHERE u.moved AND m.app_id = $5 AND m.openid = u.openid AND o.openid = u.openid
-		              AND (o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true
+		              AND (o.state IN (1, 2, 5) OR o.doubted) LIMIT 1) d ON true
 		      LEFT JOIN LATERAL (`+isSuppressed("$9", "$5", "r.user_id", "u.openid")+`) s ON true
 		      LEFT JOIN LATERAL (`+isCapped("$10::int", "$5", "u.openid", dayOf("now()", "$11"), "$7::bigint")+`) n ON true
 		      LEFT JOIN LATERAL (
@@ -139,32 +143,34 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		counted AS (
 		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed
 		      FROM (SELECT count(*) AS claimed FROM ahead) n WHERE task_id = $7 AND no = $8 AND n.claimed > 0)
-		SELECT seq, user_id, vars, attempt + 1, permit_tries, known, coalesce(openid, ''), twice, suppressed, capped, coalesce(id, 0),
+		SELECT seq, user_id, vars, attempt + 1, permit_tries, in_doubt, known, coalesce(openid, ''), twice, suppressed, capped, coalesce(id, 0),
 		       coalesce(form_id, ''), coalesce(expires_at, 'epoch') FROM p WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY seq`,
 		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No, look.suppress, look.cap, run.Zone)
 	var misses []miss
 	var row Claimed
 	var known, twice, suppressed, capped bool
 	_, err := pgx.ForEachRow(rows, []any{
-		&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &known, &row.OpenID, &twice, &suppressed, &capped,
+		&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.InDoubt, &known, &row.OpenID, &twice, &suppressed, &capped,
 		&row.PermitID, &row.FormID, &row.ExpiresAt,
 	}, func() error {
+		reason := push.NoPermit
 		switch {
 		case row.PermitID != 0:
 			c.Sending = append(c.Sending, row)
+			row.Vars = nil
+			return nil
 		case !known:
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoUser})
+			reason = push.NoUser
 		case row.OpenID == "":
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoOpenID})
+			reason = push.NoOpenID
 		case suppressed:
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.Suppressed})
+			reason = push.Suppressed
 		case twice:
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.DuplicateOpenID})
+			reason = push.DuplicateOpenID
 		case capped:
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.Capped})
-		default:
-			misses = append(misses, miss{row.Seq, row.UserID, row.Tries, push.NoPermit})
+			reason = push.Capped
 		}
+		misses = append(misses, miss{row.Seq, row.UserID, row.Tries, reason, row.InDoubt})
 		row.Vars = nil
 		return nil
 	})
@@ -172,23 +178,24 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 }
 
 // endMisses settles rows that cannot be sent. One that seemed to have no permit is looked at again, without SKIP LOCKED: a
-// permit that a rival holds for a moment is not "no permit" (invariant 3). One whose earlier permits were dead failed: a call was made.
+// permit that a rival holds for a moment is not "no permit" (invariant 3).
 func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin time.Duration, misses []miss, c *Claim) error {
 	held, err := s.usable(ctx, run.AppID, misses, margin)
+	if err != nil {
+		return err
+	}
+	waits, err := s.waits(ctx, run)
 	if err != nil {
 		return err
 	}
 	states, reasons := make([]int16, hi-lo), make([]int16, hi-lo)
 	counts := outcomeCounts{reasons: map[push.Reason]int{}}
 	for _, m := range misses {
-		state, reason := push.Skipped, m.reason
 		if m.reason == push.NoPermit && held[m.userID] {
 			c.Contended = true
 			continue
 		}
-		if m.tries > 0 && m.reason == push.NoPermit {
-			state, reason = push.Failed, push.PermitDead
-		}
+		state, reason := m.end(waits)
 		states[m.seq-lo], reasons[m.seq-lo] = int16(state), int16(reason)
 		counts.add(push.Pending, state, reason)
 		c.Ended++
@@ -197,7 +204,7 @@ func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin tim
 		return nil
 	}
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE recipient x SET state = ($4::smallint[])[x.seq - $2 + 1], reason = ($5::smallint[])[x.seq - $2 + 1], lease = $6,
+		UPDATE recipient x SET state = ($4::smallint[])[x.seq - $2 + 1], reason = nullif(($5::smallint[])[x.seq - $2 + 1], 0), lease = $6,
 		       retry_at = NULL, updated_at = clock_timestamp()
 		 WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 0 AND ($4::smallint[])[x.seq - $2 + 1] <> 0`,
 		run.AudienceID, lo, hi, states, reasons, run.Lease)
@@ -208,6 +215,20 @@ func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin tim
 		return fmt.Errorf("%d rows to end, %d found: %w", c.Ended, tag.RowsAffected(), ErrLeaseLost)
 	}
 	return s.count(ctx, run, counts)
+}
+
+// end is what a row becomes that cannot be sent. One that lacks a permit waits for it where the task does. One that may have been
+// reached with an earlier permit is unknown; one whose earlier permits were dead failed, for a call was made; the rest are skipped.
+func (m miss) end(waits bool) (push.RecipientState, push.Reason) {
+	switch {
+	case m.reason == push.NoPermit && waits:
+		return push.Waiting, push.NoReason
+	case m.inDoubt:
+		return push.Unknown, push.Unsure
+	case m.reason == push.NoPermit && m.tries > 0:
+		return push.Failed, push.PermitDead
+	}
+	return push.Skipped, m.reason
 }
 
 // usable says which of the users without a claim have a permit after all.
@@ -241,59 +262,6 @@ func (s *Store) HasPermit(ctx context.Context, appID int32, users []string, marg
 	}
 	held, err := s.usable(ctx, appID, misses, margin)
 	return held, wrap(err, "look for permits")
-}
-
-// ClaimAmbiguous takes at most limit pending, due rows of run's chunk that hold a permit from an attempt whose outcome is not
-// known: each goes to sending again with that same permit. Those whose permit has come within margin of its expiry can no longer
-// be decided and become unknown (invariant 5).
-func (s *Store) ClaimAmbiguous(ctx context.Context, run Run, limit int, margin time.Duration) (Claim, error) {
-	var c Claim
-	err := s.InTx(ctx, func(ctx context.Context) error {
-		look, err := s.fenceOpen(ctx, run)
-		if err != nil {
-			return err
-		}
-		rows, _ := s.db(ctx).Query(ctx, `
-			WITH p AS MATERIALIZED (
-			    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, r.openid, r.permit_id, f.form_id, f.expires_at,
-			           coalesce(f.expires_at > clock_timestamp() + $6::interval, false) AS alive
-			      FROM recipient r
-			      LEFT JOIN LATERAL (SELECT f.form_id, f.expires_at FROM form_id f WHERE f.id = r.permit_id LIMIT 1) f ON true
-			     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND r.ambiguous
-			       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp()) ORDER BY r.seq LIMIT $5),
-			ahead AS (
-			    UPDATE recipient x SET state = CASE WHEN p.alive THEN 1 ELSE 5 END, reason = CASE WHEN p.alive THEN NULL ELSE 14 END,
-			           attempt = x.attempt + CASE WHEN p.alive THEN 1 ELSE 0 END, lease = $4, retry_at = NULL, updated_at = clock_timestamp()
-			      FROM p WHERE x.ctid = p.rid)
-			SELECT seq, user_id, vars, attempt + 1, permit_tries, openid, coalesce(permit_id, 0), coalesce(form_id, ''),
-			       coalesce(expires_at, 'epoch'), alive FROM p ORDER BY seq`,
-			run.AudienceID, run.Lo, run.Hi, run.Lease, limit, margin)
-		row := Claimed{Ambiguous: true, Counted: look.cap > 0}
-		var alive bool
-		counts := outcomeCounts{reasons: map[push.Reason]int{}}
-		_, err = pgx.ForEachRow(rows, []any{
-			&row.Seq, &row.UserID, &row.Vars, &row.Attempt, &row.Tries, &row.OpenID, &row.PermitID,
-			&row.FormID, &row.ExpiresAt, &alive,
-		}, func() error {
-			if alive {
-				c.Sending = append(c.Sending, row)
-				counts.add(push.Pending, push.Sending, push.NoReason)
-			} else {
-				c.Ended++
-				counts.add(push.Pending, push.Unknown, push.Unsure)
-			}
-			row.Vars = nil
-			return nil
-		})
-		if err != nil || len(c.Sending)+c.Ended == 0 {
-			return err
-		}
-		return s.count(ctx, run, counts)
-	})
-	if err != nil {
-		return Claim{}, wrap(err, "claim ambiguous rows of chunk %d/%d", run.TaskID, run.No)
-	}
-	return c, nil
 }
 
 // PendingRange says where the rows of run's chunk that are still pending lie, [lo, hi), and how long it is until the first of

@@ -93,7 +93,7 @@ func (s *Store) unclaim(ctx context.Context, run Run, over []Claimed) ([]miss, e
 	misses, seqs, permits := make([]miss, len(over)), make([]int32, len(over)), make([]int64, len(over))
 	counts := outcomeCounts{reasons: map[push.Reason]int{}}
 	for i, row := range over {
-		misses[i] = miss{row.Seq, row.UserID, row.Tries, push.Capped}
+		misses[i] = miss{row.Seq, row.UserID, row.Tries, push.Capped, row.InDoubt}
 		seqs[i], permits[i] = row.Seq, row.PermitID
 		counts.add(push.Sending, push.Pending, push.NoReason)
 	}
@@ -114,7 +114,7 @@ func (s *Store) unclaim(ctx context.Context, run Run, over []Claimed) ([]miss, e
 func uncounted(outcomes []Outcome) []string {
 	var openIDs []string
 	for _, o := range outcomes {
-		if o.CountedFor != "" && !o.Ambiguous && o.Permit != PermitKept && (o.State == push.Pending || o.State == push.Failed) {
+		if o.CountedFor != "" && !o.Ambiguous && !o.InDoubt && o.Permit != PermitKept && (o.State == push.Pending || o.State == push.Failed) {
 			openIDs = append(openIDs, o.CountedFor)
 		}
 	}

@@ -54,13 +54,13 @@ type DeadOwner struct {
 
 // DeadOwners lists running chunks of nodes that are dead: stopped or forgotten; or, if the caller has watched the beats for long
 // enough to miss one, their lock is free and their last beat over 3 s old, or their last beat is over 8 s old, whatever the lock
-// says. Ages are by the database's clock, and none counts from before 5 s after its start: a restart of Postgres kills nobody, a
+// says. Ages are by the database's clock, and none counts from before 2 s after its start: a restart of Postgres kills nobody, a
 // stopped process is told from a dead one by its lock, and a lost connection from a dead process by its beats on the next one.
 func (s *Store) DeadOwners(ctx context.Context, watched bool) ([]DeadOwner, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT c.task_id, c.no, c.node_id
 		  FROM chunk c LEFT JOIN node n ON n.id = c.node_id
-		 CROSS JOIN LATERAL (SELECT clock_timestamp() - greatest(n.beat_at, pg_postmaster_start_time() + interval '5 s') AS age) a
+		 CROSS JOIN LATERAL (SELECT clock_timestamp() - greatest(n.beat_at, pg_postmaster_start_time() + interval '2 s') AS age) a
 		 WHERE c.state = 'running' AND (n.id IS NULL OR n.stopped_at IS NOT NULL OR $2 AND (a.age > interval '8 s' OR a.age > interval '3 s' AND NOT EXISTS (
 		       SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
 		          AND l.classid = $1::bigint::oid AND l.objid = n.id::oid

@@ -40,6 +40,8 @@ type Outcome struct {
 	Ambiguous bool
 	// CountedFor is the openid whose daily cap the message counts towards; empty if it does not.
 	CountedFor string
+	// InDoubt says that an attempt with this permit may have got through, and that the recipient goes on with another one.
+	InDoubt bool
 	// NotCounted says that the attempt does not count: no call was made, or the trouble was not the recipient's.
 	NotCounted bool
 	MsgID      int64
@@ -58,6 +60,7 @@ const (
 	flagPermitTried
 	flagSent
 	flagNotCounted
+	flagInDoubt
 )
 
 // recordOutcomes is one statement, so that a batch costs one round trip and one commit. The chunk's row is updated first, under
@@ -75,6 +78,7 @@ const recordOutcomes = `
 	           platform_code = nullif(($7::int[])[x.seq - $2 + 1], 0),
 	           inferred = (($8::smallint[])[x.seq - $2 + 1] & 1) <> 0,
 	           ambiguous = (($8::smallint[])[x.seq - $2 + 1] & 2) <> 0,
+	           in_doubt = x.in_doubt OR (($8::smallint[])[x.seq - $2 + 1] & 64) <> 0,
 	           permit_id = CASE WHEN (($8::smallint[])[x.seq - $2 + 1] & 4) <> 0 THEN x.permit_id END,
 	           permit_tries = x.permit_tries + ((($8::smallint[])[x.seq - $2 + 1] & 8) >> 3)::smallint,
 	           attempt = x.attempt - ((($8::smallint[])[x.seq - $2 + 1] & 32) >> 5)::smallint,
@@ -206,6 +210,9 @@ func (o Outcome) flags() int16 {
 	}
 	if o.NotCounted {
 		f |= flagNotCounted
+	}
+	if o.InDoubt {
+		f |= flagInDoubt
 	}
 	return f
 }

@@ -68,6 +68,14 @@ func (s *Store) BeginQuotaProbe(ctx context.Context, appID int32, check time.Dur
 	return probe, wrap(err, "probe the quota of app %d", appID)
 }
 
+// ProbeQuota makes a task that a person has resumed the probe of its app, if the quota of that is used up, and looks after it after check.
+func (s *Store) ProbeQuota(ctx context.Context, taskID int64, check time.Duration) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE app SET quota_probe_task = $1, quota_until = clock_timestamp() + $2::interval
+		 WHERE id = (SELECT app_id FROM task WHERE id = $1) AND quota_until IS NOT NULL`, taskID, check)
+	return wrap(err, "probe the quota with task %d", taskID)
+}
+
 // QuotaBack notes that the probe of an app was not refused. It is false if the task is not its probe any more.
 func (s *Store) QuotaBack(ctx context.Context, appID int32, taskID int64) (bool, error) {
 	tag, err := s.db(ctx).Exec(ctx, `UPDATE app SET quota_until = NULL, quota_probe_task = NULL WHERE id = $1 AND quota_probe_task = $2`, appID, taskID)

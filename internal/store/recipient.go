@@ -26,7 +26,7 @@ type RecipientFilter struct {
 // say that they hold some. The counters also say how many chunks make up the page, so that it is put in order by a sort of hardly
 // more rows than it has: neither what it holds nor what it costs hangs on the plan. A chunk that the page begins in counts for nothing.
 var recipientPage = `
-	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id),
+	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, p.in_doubt, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id),
 	       coalesce(p.reason, 0), p.platform_code, p.rid, p.note, p.msgid, p.sent_at, p.made_at, coalesce(p.updated_at, p.made_at), p.vars
 	  FROM (
 	       (SELECT r.*, l.created_at AS made_at
@@ -68,7 +68,7 @@ func (s *Store) Recipients(ctx context.Context, taskID int64, f RecipientFilter)
 func scanRecipient(row pgx.CollectableRow) (push.Recipient, error) {
 	var r push.Recipient
 	var vars []byte
-	err := row.Scan(&r.Seq, &r.UserID, &r.OpenID, &r.State, &r.Attempt, &r.Ambiguous, &r.Inferred, &r.FormID, &r.Reason, &r.PlatformCode,
+	err := row.Scan(&r.Seq, &r.UserID, &r.OpenID, &r.State, &r.Attempt, &r.Ambiguous, &r.Inferred, &r.InDoubt, &r.FormID, &r.Reason, &r.PlatformCode,
 		&r.RID, &r.Note, &r.MsgID, &r.SentAt, &r.CreatedAt, &r.UpdatedAt, &vars)
 	if err == nil && vars != nil {
 		err = json.Unmarshal(vars, &r.Vars)

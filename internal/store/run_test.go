@@ -216,8 +216,8 @@ func TestDeadOwners_Matrix(t *testing.T) {
 	task := b.sending(10, "a")
 	b.run(task, 0)
 	node := int64(b.count(`SELECT node_id FROM chunk`))
-	require.Eventually(t, func() bool { // none counts from before five seconds after the start of the server
-		return b.count(`SELECT (clock_timestamp() - pg_postmaster_start_time() > interval '14 s')::int`) == 1
+	require.Eventually(t, func() bool { // none counts from before two seconds after the start of the server
+		return b.count(`SELECT (clock_timestamp() - pg_postmaster_start_time() > interval '11 s')::int`) == 1
 	}, 20*time.Second, 50*time.Millisecond)
 	conn, err := b.st.Pool().Acquire(t.Context())
 	require.NoError(t, err)

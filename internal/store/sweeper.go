@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,18 +51,51 @@ func (s *Store) PlanAlone(ctx context.Context, taskID int64, fn func(ctx context
 	return s.alone(ctx, `SELECT pg_try_advisory_xact_lock($1, hashint8($2))`, lockFill, taskID, fn)
 }
 
-// alone runs fn while a transaction of its own, which does nothing else, holds a lock. It goes when the process dies, and a pooler
-// keeps it on one connection. fn must not join that transaction: what it does is committed as it goes.
+// aloneSays is how often the transaction that holds a lock of alone says that its process lives.
+const aloneSays = time.Second
+
+// alone runs fn while a transaction of its own, which does nothing else, holds a lock. It goes when the process dies, and within
+// seconds when it freezes or its machine is gone: the transaction ends unless it is heard of ([boundTx]). A pooler keeps it on one
+// connection. fn must not join that transaction: what it does is committed as it goes. Its context ends if the lock is lost.
 func (s *Store) alone(ctx context.Context, lock string, class int, key any, fn func(ctx context.Context) error) (ran bool, err error) {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // there is nothing to lose
-	if err := tx.QueryRow(ctx, lock, class, key).Scan(&ran); err != nil || !ran {
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = tx.Rollback(end) // there is nothing to lose
+	}()
+	if err := tx.QueryRow(ctx, lock+`, `+boundTx, class, key).Scan(&ran, nil); err != nil || !ran {
 		return false, err
 	}
-	return true, fn(ctx)
+	working, stop := context.WithCancelCause(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() { stop(say(working, tx)) })
+	err = fn(working)
+	if lost := context.Cause(working); err != nil && lost != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w (%w)", err, lost)
+	}
+	stop(nil)
+	saying.Wait()
+	return true, err
+}
+
+// say keeps tx from idling until ctx ends, or the transaction has.
+func say(ctx context.Context, tx pgx.Tx) error {
+	tick := time.NewTicker(aloneSays)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if _, err := tx.Exec(ctx, `SELECT`); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("the lock was lost: %w", err)
+			}
+		}
+	}
 }
 
 // Sweepers lists when each sweeper last ran.
@@ -99,7 +134,7 @@ func (s *Store) OpenTasks(ctx context.Context) ([]OpenTask, error) {
 		SELECT t.id, t.planned_at IS NOT NULL, c.live, c.idle, c.open, coalesce(extract(epoch FROM clock_timestamp() - t.started_at), 0)::float8
 		  FROM task t
 		  CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state <> 'idle')::int AS live, count(*)::int AS open,
-		       count(*) FILTER (WHERE state = 'idle' AND (not_before IS NULL OR not_before <= clock_timestamp()))::int AS idle
+		       count(*) FILTER (WHERE `+dueChunk+`)::int AS idle
 		       FROM chunk WHERE task_id = t.id AND state <> 'done') c
 		 WHERE t.state = 'sending' OR t.state = 'paused' AND t.planned_at IS NOT NULL AND c.open = 0
 		 ORDER BY t.id`)

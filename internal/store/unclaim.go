@@ -1,18 +1,19 @@
 package store
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // Unclaim puts back the rows that a claim of run wrote ahead although it seemed to fail: those in sending under its lease, but for
 // calling, for which calls are being made. No call was made for the others, so each is as it was before the claim: its permit is
 // free again, unless an earlier attempt keeps it. A claim that is still being committed is waited for. It returns how many rows
 // there were; ErrLeaseLost if they are another run's by now.
 func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, err error) {
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		if held, err := s.fence(ctx, run); err != nil || !held {
-			return errors.Join(err, ErrLeaseLost)
+	err = s.inBoundTx(ctx, func(ctx context.Context) error {
+		held, err := s.fence(ctx, run)
+		if err != nil {
+			return err // the database is away: that says nothing about the lease
+		}
+		if !held {
+			return ErrLeaseLost
 		}
 		return s.db(ctx).QueryRow(ctx, `
 			WITH p AS MATERIALIZED (

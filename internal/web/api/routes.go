@@ -63,6 +63,10 @@ func (a *API) Routes() []Route {
 	add(post, task+"/resume", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Resume)))
 	add(post, task+"/cancel", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Cancel)))
 
+	add(post, task+"/clone", auth.Author, handle(a, http.StatusCreated, a.cloneTask))
+	add(post, task+"/resend", auth.Author, handle(a, http.StatusCreated, a.resendTask))
+	add(post, task+"/resolve", auth.Operator, handle(a, http.StatusOK, a.resolveTask))
+
 	add(get, task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
 	add(get, task+"/results", auth.Viewer, a.downloadResults, "format", "state")
 	return routes

@@ -1,0 +1,35 @@
+package api
+
+import (
+	"context"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/push"
+)
+
+// cloneBody says whether the list is cloned too; it is unless it says otherwise.
+type cloneBody struct {
+	List *bool `json:"list"`
+}
+
+func (cloneBody) mayBeEmpty() {}
+
+func (a *API) cloneTask(ctx context.Context, c *call, body *cloneBody) (*push.Task, error) {
+	task, err := a.d.Clone(ctx, c.principal.Name, c.task.ID, body.List == nil || *body.List)
+	return &task, err
+}
+
+// resendBody says whose recipients are sent to again.
+type resendBody struct {
+	Reasons []push.Reason `json:"reasons"`
+}
+
+func (a *API) resendTask(ctx context.Context, c *call, body *resendBody) (*push.Task, error) {
+	task, err := a.d.Resend(ctx, c.principal.Name, c.task.ID, body.Reasons)
+	return &task, err
+}
+
+func (a *API) resolveTask(ctx context.Context, c *call, body *dispatch.Resolution) (*dispatch.Resolved, error) {
+	resolved, err := a.d.Resolve(ctx, c.principal.Name, c.task.ID, *body)
+	return &resolved, err
+}
