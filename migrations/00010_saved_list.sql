@@ -30,15 +30,15 @@ COMMENT ON TABLE audience IS
 COMMENT ON COLUMN audience.version IS 'Counts the versions of a saved list, from 1. Null while it is uploaded, and for the list of a task.';
 
 ALTER TABLE task
-    ADD COLUMN list_version_id bigint,
-    ADD CONSTRAINT task_list_version_fkey FOREIGN KEY (list_version_id) REFERENCES audience (id) ON DELETE SET NULL;
-CREATE INDEX task_list_version_idx ON task (list_version_id) WHERE list_version_id IS NOT NULL;
-COMMENT ON COLUMN task.list_version_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
+    ADD COLUMN source_id bigint,
+    ADD CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience (id) ON DELETE SET NULL;
+CREATE INDEX task_source_idx ON task (source_id) WHERE source_id IS NOT NULL;
+COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 COMMENT ON COLUMN task.fill_cursor IS
-    'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (list_version_id).';
+    'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (source_id).';
 
 -- +goose Down
-ALTER TABLE task DROP COLUMN list_version_id;
+ALTER TABLE task DROP COLUMN source_id;
 ALTER TABLE saved_list DROP CONSTRAINT saved_list_audience_fkey;
 DELETE FROM recipient WHERE audience_id IN (SELECT id FROM audience WHERE list_id IS NOT NULL);
 DELETE FROM audience_reject WHERE audience_id IN (SELECT id FROM audience WHERE list_id IS NOT NULL);

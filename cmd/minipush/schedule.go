@@ -79,7 +79,6 @@ func contentFlags(cmd *cobra.Command, spec *push.TaskSpec) {
 	f.StringVar(&spec.ProductCode, "product", "", "`CODE` of the product (商品编码); it must be on the shelf")
 	f.IntVar(&spec.RatePerSecond, "rate", 0, "messages a second at most; 0 is the app's own limit")
 	f.StringVar(&spec.Priority, "priority", "normal", "urgent, normal or bulk")
-	f.StringVar(&spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
 	f.StringVar(&spec.OnPriceChange, "on-price-change", "pause", "if the price changes before a scheduled start: pause or accept")
 }
 

@@ -78,6 +78,7 @@ func (c *cli) taskCreate() *cobra.Command {
 	f.StringVar((*string)(&spec.Audience), "audience", "list", "list (指定用户发送) or all (全部可推送用户发送)")
 	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then, within schedule.late_grace) or skip (missed)")
 	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
+	f.StringVar(&spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
 	f.StringVar(&waitUntil, "wait-for-permit-until", "", "let users without a permit wait for their next one until this `TIME`")
 	mustHave(cmd, "app", "template")
 	return cmd

@@ -32,7 +32,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 		if err != nil || !p.toPlan() {
 			return err
 		}
-		if p.Kind == push.AudienceAll || p.ListVersionID != 0 {
+		if p.Kind == push.AudienceAll || p.SourceID != 0 {
 			if err := d.fillAudience(ctx, taskID, p.PlanState); err != nil {
 				return err
 			}
@@ -142,10 +142,10 @@ func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.Pla
 
 // beginFill opens the list that is to be filled. One that is copied keeps the columns of its source, and says where it is from.
 func (d *Dispatcher) beginFill(ctx context.Context, taskID int64, p store.PlanState) (push.Audience, error) {
-	if p.ListVersionID == 0 {
+	if p.SourceID == 0 {
 		return d.st.BeginAudience(ctx, taskID, "", nil, p.CreatedBy)
 	}
-	v, list, err := d.st.ListVersion(ctx, p.ListVersionID)
+	v, list, err := d.st.ListVersion(ctx, p.SourceID)
 	if err != nil {
 		return push.Audience{}, err
 	}
@@ -159,9 +159,9 @@ func sourceName(list string, v push.ListVersion) string {
 
 // fillPage appends the next page, from the number next, and says where it ended.
 func (d *Dispatcher) fillPage(ctx context.Context, p store.PlanState, audienceID int64, next int, cursor string) (added int, last string, end bool, err error) {
-	if p.ListVersionID == 0 {
+	if p.SourceID == 0 {
 		return d.st.FillFromPermits(ctx, audienceID, p.AppID, next, cursor, fillBatch, d.cfg.PermitMargin)
 	}
-	added, err = d.st.CopyRecipients(ctx, audienceID, p.ListVersionID, next, fillBatch)
+	added, err = d.st.CopyRecipients(ctx, audienceID, p.SourceID, next, fillBatch)
 	return added, strconv.Itoa(next + added), added < fillBatch, err
 }

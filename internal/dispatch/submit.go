@@ -144,8 +144,8 @@ func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compi
 
 func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Compiled, at *time.Time) error {
 	var columns []string
-	if t.ListVersionID != 0 {
-		v, _, err := d.st.ListVersion(ctx, t.ListVersionID)
+	if t.SourceID != 0 {
+		v, _, err := d.st.ListVersion(ctx, t.SourceID)
 		if err != nil {
 			return err
 		}

@@ -188,7 +188,7 @@ func (d *Dispatcher) sendTick(ctx context.Context, s push.Schedule) (push.Task, 
 		if list.Newest == nil {
 			return push.Task{}, &push.Refusal{Code: push.RefusedEmptyAudience, TaskID: t.ID, State: t.State}
 		}
-		if err := d.st.SetTaskListVersion(ctx, t.ID, list.Newest.ID); err != nil {
+		if err := d.st.SetTaskList(ctx, t.ID, list.Newest.ID); err != nil {
 			return push.Task{}, err
 		}
 	}

@@ -172,15 +172,15 @@ type Task struct {
 	Product      *TaskProduct `json:"product"`
 	// AudienceID is the version of the list in force; 0 while there is none.
 	AudienceID int64 `json:"-"`
-	// ListVersionID is the version of a saved list that the start copies; 0 where there is none.
-	ListVersionID int64      `json:"-"`
-	StartAt       *time.Time `json:"start_at"`
-	StartedAt     *time.Time `json:"started_at"`
-	EndedAt       *time.Time `json:"ended_at"`
-	CreatedBy     string     `json:"created_by"`
-	SentBy        *string    `json:"sent_by"`
-	CreatedAt     time.Time  `json:"created_at"`
-	UpdatedAt     time.Time  `json:"updated_at"`
+	// SourceID is the version of a saved list that the start copies; 0 where there is none.
+	SourceID  int64      `json:"-"`
+	StartAt   *time.Time `json:"start_at"`
+	StartedAt *time.Time `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	CreatedBy string     `json:"created_by"`
+	SentBy    *string    `json:"sent_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
 	// SourceTaskID is the task that it was cloned from, or whose recipients it sends to again; nil if none, or if that was deleted.
 	SourceTaskID *int64  `json:"source_task_id"`
 	Counts       Counts  `json:"counts"`

@@ -146,7 +146,7 @@ func (s *Store) DeleteList(ctx context.Context, id int64) (inUse bool, err error
 }
 
 // yetToTake says that a task has still to copy the rows of version a.
-const yetToTake = `EXISTS (SELECT FROM task t WHERE t.list_version_id = a.id AND t.state IN ('draft', 'scheduled', 'sending', 'paused', 'missed') AND t.planned_at IS NULL)`
+const yetToTake = `EXISTS (SELECT FROM task t WHERE t.source_id = a.id AND t.state IN ('draft', 'scheduled', 'sending', 'paused', 'missed') AND t.planned_at IS NULL)`
 
 // PurgeListVersions drops at most limit versions of saved lists that were replaced before the time given and that no task has yet to
 // take, so that the purge of lists removes their rows.
@@ -159,10 +159,10 @@ func (s *Store) PurgeListVersions(ctx context.Context, replacedBefore time.Time,
 	return int(tag.RowsAffected()), wrap(err, "purge versions of lists")
 }
 
-// SetTaskListVersion says from which version of a saved list the start job of a task copies the recipients.
-func (s *Store) SetTaskListVersion(ctx context.Context, taskID, versionID int64) error {
-	_, err := s.db(ctx).Exec(ctx, `UPDATE task SET list_version_id = $2, updated_at = now() WHERE id = $1`, taskID, versionID)
-	return wrap(err, "set list version of task %d", taskID)
+// SetTaskList says from which version of a saved list the start job of a task copies the recipients.
+func (s *Store) SetTaskList(ctx context.Context, taskID, versionID int64) error {
+	_, err := s.db(ctx).Exec(ctx, `UPDATE task SET source_id = $2, updated_at = now() WHERE id = $1`, taskID, versionID)
+	return wrap(err, "set list of task %d", taskID)
 }
 
 // CopyRecipients appends the next rows of a version that is whole, from the number given, at most limit, to another one that is being

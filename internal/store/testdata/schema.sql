@@ -525,13 +525,13 @@ CREATE TABLE task (
     canary_sent integer NOT NULL DEFAULT 0,
     canary_refused integer NOT NULL DEFAULT 0,
     breaker_heals boolean NOT NULL DEFAULT false,
-    list_version_id bigint,
+    source_id bigint,
     source_task_id bigint,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
-    CONSTRAINT task_list_version_fkey FOREIGN KEY (list_version_id) REFERENCES audience(id) ON DELETE SET NULL,
-    CONSTRAINT task_source_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
+    CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
     CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
@@ -554,17 +554,17 @@ CREATE TABLE task (
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
-CREATE INDEX task_list_version_idx ON public.task USING btree (list_version_id) WHERE (list_version_id IS NOT NULL);
-CREATE INDEX task_source_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
+CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
+CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
-COMMENT ON COLUMN task.fill_cursor IS 'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (list_version_id).';
+COMMENT ON COLUMN task.fill_cursor IS 'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (source_id).';
 COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that its messages pass. Until then they are made one by one, from one chunk. Null again after a pause for breaker or restored.';
 COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
 COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
-COMMENT ON COLUMN task.list_version_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
+COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
 
 CREATE VIEW task_recipient AS
