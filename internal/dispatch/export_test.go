@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/riverqueue/river"
 )
@@ -29,6 +30,12 @@ func (d *Dispatcher) NodeID() int64 { return d.node.id }
 
 // StartJob is the start job of a task, as the queue takes it.
 func StartJob(task int64) river.JobArgs { return startArgs{TaskID: task} }
+
+// TickDue deals with the schedules that are due.
+func (d *Dispatcher) TickDue(ctx context.Context) error { return d.tickDue(ctx) }
+
+// TurnClock makes the clock of schedules run ahead of the database's.
+func (d *Dispatcher) TurnClock(ahead time.Duration) { d.clockAhead.Store(int64(ahead)) }
 
 // The rest makes a daemon that does nothing by itself: it has a node and beats when it is told to, and each job is one call.
 
@@ -79,3 +86,15 @@ func (d *Dispatcher) StartDue(ctx context.Context) { d.startDueAndPlan(ctx) }
 
 // QuotaUntil is when a quota is tried again.
 var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test
+
+// Beats is a node's memory of its beats, for a test that lets time pass by itself.
+type Beats struct{ n *node }
+
+// NewBeats is a node that has been one for age.
+func NewBeats(age time.Duration) Beats { return Beats{&node{start: time.Now().Add(-age)}} }
+
+// At notes a beat asked for at an age.
+func (b Beats) At(age time.Duration) { b.n.note(age, false) }
+
+// Held says that a lease taken at an age is held now.
+func (b Beats) Held(since time.Duration) bool { return b.n.held(since) }
