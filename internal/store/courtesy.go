@@ -82,11 +82,11 @@ func (s *Store) countDay(ctx context.Context, run Run, dayCap int, c *Claim) ([]
 	for i := range c.Sending {
 		c.Sending[i].Counted = true
 	}
-	return s.unclaim(ctx, run, over)
+	return s.putBack(ctx, run, over)
 }
 
-// unclaim undoes what the claim of the same transaction wrote ahead for rows over the cap.
-func (s *Store) unclaim(ctx context.Context, run Run, over []Claimed) ([]miss, error) {
+// putBack undoes what the claim of the same transaction wrote ahead for rows over the cap.
+func (s *Store) putBack(ctx context.Context, run Run, over []Claimed) ([]miss, error) {
 	if len(over) == 0 {
 		return nil, nil
 	}

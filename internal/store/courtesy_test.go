@@ -427,3 +427,22 @@ func TestReach_SuppressedCappedAndTwice_AsTheClaimEndsThem(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, any, "a send is refused: it would reach nobody")
 }
+
+// A claim whose answer was lost, and that is put back, gives the day's message back with the permit; one in doubt keeps both.
+func TestUnclaim_GivesTheDaysUnitBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dailyCap(1)
+	b.users(2, "a", "X", "b", "Y")
+	run := b.run(b.sending(10, "a", "b"), 0)
+	rows := b.claim(run, 0, 2).Sending
+	b.record(run, store.Outcome{Seq: 1, PermitID: rows[1].PermitID, State: push.Pending, Ambiguous: true, CountedFor: "Y", AnsweredAt: time.Now()})
+	again, err := b.st.ClaimAmbiguous(t.Context(), run, 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, again.Sending, 1)
+	n, err := b.st.Unclaim(t.Context(), run, []int32{})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Equal(t, []string{"X 0", "Y 1"}, b.strings(`SELECT openid || ' ' || cardinality(tasks) FROM user_day ORDER BY openid`))
+	require.Equal(t, []string{"a"}, users(b.claim(b.run(b.sending(10, "a", "b"), 0), 0, 2)))
+}
