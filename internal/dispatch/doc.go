@@ -23,6 +23,9 @@
 //  4. A permit ends on success, or on an errcode that proves it used or dead; everything else gives it back or keeps it reserved.
 //  5. An ambiguous recipient keeps its permit and is only ever sent again with it: 0 is sent, 41029 is sent (inferred), 41028 is
 //     a dead permit while it is unexpired by our clock and unknown after; its expiry makes it unknown.
+//     The one exception is a task whose on_unknown is "resend": there the row goes on with the user's next permit, in doubt, once no
+//     process can still make the earlier call (lease and call time), and may reach the user twice. The earlier permit is invalid,
+//     and the row ends sent or unknown. Its word on an unknown one is a person's alone ([Dispatcher.Resolve]), and frees no permit.
 //  6. Each run of a chunk holds a lease; each transaction of the run first updates the chunk's row under that lease. A call is
 //     made only while this node's last committed beat is younger than 2.5 s, which is before anybody may take its chunks.
 //  7. The claim resolves user to openid under a lock that excludes moves of openids.
@@ -52,6 +55,14 @@
 // where a worker is free. A daemon also frees chunks that are written to its name but that it does not run: a claim or an end
 // that failed. Rows that a claim wrote ahead although it seemed to fail are found under the lease and put back before their
 // slots are used again.
+//
+// # Waiting
+//
+// In a task with wait_for_permit_until, a recipient without a permit is waiting and not skipped. Whoever takes a permit in wakes
+// the rows of its user at once; a sweep, a tenth of a second each second, goes round all that wait and finds what that missed, and
+// permits that were given back. To wake is to make pending: the claim decides, also when the time is over, so a permit that arrives
+// as it ends serves its recipient or stays available. A chunk in which everyone waits is idle and not due: it holds no worker and
+// no place in the window.
 //
 // # Retries
 //
