@@ -132,6 +132,8 @@ func refusalHint(r *push.Refusal) string {
 		return fmt.Sprintf("See which are: minipush task export %d --state unknown", id)
 	case push.RefusedListGone:
 		return "Its rows were purged after their retention, or its list was replaced. Write a task with a list of its own."
+	case push.RefusedScheduleRuns:
+		return "Pause it: minipush schedule pause ID"
 	case push.RefusedTooManyRequests, push.RefusedInUse:
 	}
 	return ""

@@ -53,7 +53,8 @@ With no MINIPUSH_DATABASE_URL every command uses a private Postgres in the data 
 		return nil
 	}
 	root.AddCommand(c.demoCommand(), c.serveCommand(), c.migrateCommand(), c.simCommand(), c.appCommand(), c.tokenCommand(),
-		c.userCommand(), c.productCommand(), c.templateCommand(), c.taskCommand(), c.permitCommand(), c.suppressionCommand(), c.configCommand(),
+		c.userCommand(), c.productCommand(), c.templateCommand(), c.listCommand(), c.taskCommand(), c.scheduleCommand(), c.permitCommand(),
+		c.suppressionCommand(), c.configCommand(),
 		c.healthCommand(), c.doctorCommand())
 	c.mark(root)
 	return root

@@ -96,6 +96,7 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 	return dispatch.Config{
 		ChunkSize: cfg.Send.ChunkSize, Workers: cfg.Send.Workers, InFlight: cfg.Send.InFlight, Window: cfg.Send.Window,
 		CallTimeout: cfg.Send.CallTimeout, PermitMargin: margin,
+		LateGrace: cfg.Schedule.LateGrace, SkipGrace: cfg.Schedule.SkipGrace,
 		Canary: dispatch.CanaryConfig{Sent: canary, Refused: cfg.Breaker.CanaryRefused},
 		Breaker: dispatch.BreakerConfig{
 			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, Refused: cfg.Breaker.Refused,
@@ -106,7 +107,7 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 		NodeName: fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Retention: dispatch.Retention{
 			FormIDs: cfg.Retention.FormIDs, Recipients: cfg.Retention.Recipients,
-			IdempotencyKeys: cfg.Retention.IdempotencyKeys, Jobs: cfg.Retention.Jobs,
+			ListVersions: cfg.Retention.ListVersions, IdempotencyKeys: cfg.Retention.IdempotencyKeys, Jobs: cfg.Retention.Jobs,
 		},
 		Import: intake.Limits{
 			MaxFileBytes: int64(cfg.Import.MaxFileBytes), MaxUnpackedBytes: int64(cfg.Import.MaxUnpackedBytes),

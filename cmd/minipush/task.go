@@ -73,21 +73,13 @@ func (c *cli) taskCreate() *cobra.Command {
 			})
 		}),
 	}
+	contentFlags(cmd, &spec)
 	f := cmd.Flags()
-	f.StringVar(&spec.App, "app", "", "`KEY` of the app")
-	f.StringVar(&spec.TemplateID, "template", "", "`ID` of the template (模板ID)")
-	f.StringVar(&spec.Topic, "topic", "", "活动主题, at most 10 characters")
-	f.StringVar(&spec.Caption, "caption", "", "活动说明, at most 30 characters")
-	f.StringVar(&spec.Tips, "tips", "", "温馨提示, at most 30 characters")
-	f.StringVar(&spec.ProductCode, "product", "", "`CODE` of the product (商品编码); it must be on the shelf")
 	f.StringVar((*string)(&spec.Audience), "audience", "list", "list (指定用户发送) or all (全部可推送用户发送)")
-	f.IntVar(&spec.RatePerSecond, "rate", 0, "messages a second at most; 0 is the app's own limit")
-	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then) or skip")
+	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then, within schedule.late_grace) or skip (missed)")
 	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
-	f.StringVar(&spec.Priority, "priority", "normal", "urgent, normal or bulk")
 	f.StringVar(&spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
 	f.StringVar(&waitUntil, "wait-for-permit-until", "", "let users without a permit wait for their next one until this `TIME`")
-	f.StringVar(&spec.OnPriceChange, "on-price-change", "pause", "if the price changes before a scheduled start: pause or accept")
 	mustHave(cmd, "app", "template")
 	return cmd
 }

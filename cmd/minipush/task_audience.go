@@ -17,22 +17,30 @@ import (
 
 func (c *cli) taskAudience() *cobra.Command {
 	var up dispatch.Upload
-	var rejects string
+	var rejects, list string
 	cmd := &cobra.Command{
 		Use: "audience ID [FILE]", Short: "Upload a task's list of users, or show what was uploaded", Args: cobra.RangeArgs(1, 2),
 		Long: `Uploads a list (CSV, TXT with one id a line, XLSX; UTF-8 or GB18030) in place of the one before.
 The column of the ids is found by its name (user_id, 用户ID, openid, …), or named with --column, or the first.
 Further columns can be used in the template as {{recipient.<column>}}. - reads standard input.
-Without FILE it shows what was uploaded; --rejects writes the refused rows with line and reason.`,
+--list takes a saved list instead. With neither it shows what was uploaded; --rejects writes the refused rows with line and reason.`,
 		Example: `  minipush task audience 98 users.csv
   minipush task audience 98 users.xlsx --column 会员号 --exclude-task 97
+  minipush task audience 98 --list vip
   minipush task audience 98 --rejects rejects.csv`,
 		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
 			id, err := taskID(args[0])
 			if err != nil {
 				return err
 			}
-			if len(args) == 2 {
+			switch {
+			case list != "" && len(args) == 2:
+				return usageError{"give a FILE or --list, not both"}
+			case list != "":
+				if _, err := s.dispatch.TakeList(ctx, s.actor, id, list, up); err != nil {
+					return err
+				}
+			case len(args) == 2:
 				if err := c.upload(ctx, s, id, args[1], up); err != nil {
 					return err
 				}
@@ -61,6 +69,7 @@ Without FILE it shows what was uploaded; --rejects writes the refused rows with 
 	f.StringVar(&up.IDColumn, "column", "", "`NAME` of the column that holds the user ids")
 	f.Int64Var(&up.ExcludeTask, "exclude-task", 0, "leave out who is in the list of task `ID`")
 	f.IntVar(&up.Limit, "limit", 0, "take the first `N` users only; 0 is all")
+	f.StringVar(&list, "list", "", "copy the newest version of the saved list `NAME`; see: minipush list")
 	f.StringVar(&rejects, "rejects", "", "write the refused rows to `FILE` (CSV)")
 	return cmd
 }

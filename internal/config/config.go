@@ -34,6 +34,7 @@ type Config struct {
 	TimeZone  string    `yaml:"time_zone" env:"TIME_ZONE" doc:"IANA zone of cron specs without CRON_TZ=, of quiet hours and daily caps, and of times that are shown."`
 	Log       Log       `yaml:"log" envPrefix:"LOG_" doc:"Logs, on standard error."`
 	Send      Send      `yaml:"send" envPrefix:"SEND_" doc:"Sending. Rates are limits of an app and of a task, not of a daemon, and are set there."`
+	Schedule  Schedule  `yaml:"schedule" envPrefix:"SCHEDULE_" doc:"Tasks and recurring schedules whose time passed while nothing was up."`
 	Breaker   Breaker   `yaml:"breaker" envPrefix:"BREAKER_" doc:"When a task stops by itself. Shares are of the last answers that one daemon has had."`
 	Cron      Cron      `yaml:"cron" envPrefix:"CRON_" doc:"Cron entries: 5 fields, or 6 with seconds first, or a descriptor such as @hourly or \"@every 10s\". They run in time_zone unless they begin with CRON_TZ=. Each entry only wakes a sweeper that reads the tables, so a tick that is lost costs delay and nothing else."`
 	Retention Retention `yaml:"retention" envPrefix:"RETENTION_" doc:"How long rows are kept before the purge deletes them."`
@@ -69,6 +70,12 @@ type Send struct {
 	PermitMargin time.Duration `yaml:"permit_margin" env:"PERMIT_MARGIN" min:"0s" max:"24h" doc:"A formId is claimed until this long before it expires, since the platform's clock is not ours."`
 }
 
+// Schedule bounds how late a scheduled task may start.
+type Schedule struct {
+	LateGrace time.Duration `yaml:"late_grace" env:"LATE_GRACE" min:"1m" max:"720h" doc:"With the misfire policy late, what is late by no more than this still runs; what is later is missed."`
+	SkipGrace time.Duration `yaml:"skip_grace" env:"SKIP_GRACE" min:"5s" max:"1h" doc:"With the misfire policy skip, what is late by no more than this counts as on time; what is later is missed."`
+}
+
 // Breaker says when a task stops by itself, and when it goes on.
 type Breaker struct {
 	CanarySent     int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
@@ -94,6 +101,7 @@ type Cron struct {
 type Retention struct {
 	FormIDs         time.Duration `yaml:"form_ids" env:"FORM_IDS" min:"24h" doc:"formIds, used or dead, counted from their expiry."`
 	Recipients      time.Duration `yaml:"recipients" env:"RECIPIENTS" min:"24h" doc:"Recipients with their outcome, counted from the end of their task. The counts of the task stay."`
+	ListVersions    time.Duration `yaml:"list_versions" env:"LIST_VERSIONS" min:"1h" doc:"Versions of saved lists, counted from when a newer one replaced them. The newest stays, and so does one that a task has yet to take."`
 	IdempotencyKeys time.Duration `yaml:"idempotency_keys" env:"IDEMPOTENCY_KEYS" min:"1h" doc:"Idempotency keys with the answer they repeat."`
 	Jobs            time.Duration `yaml:"jobs" env:"JOBS" min:"1h" doc:"Completed, canceled and discarded jobs."`
 }
@@ -122,6 +130,7 @@ func Default() Config {
 			CallTimeout:  8 * time.Second,
 			PermitMargin: 10 * time.Minute,
 		},
+		Schedule: Schedule{LateGrace: 24 * time.Hour, SkipGrace: time.Minute},
 		Breaker: Breaker{
 			CanarySent:     5,
 			CanaryRefused:  10,
@@ -142,6 +151,7 @@ func Default() Config {
 		Retention: Retention{
 			FormIDs:         720 * time.Hour,
 			Recipients:      4320 * time.Hour,
+			ListVersions:    720 * time.Hour,
 			IdempotencyKeys: 24 * time.Hour,
 			Jobs:            168 * time.Hour,
 		},

@@ -35,21 +35,11 @@ type Upload struct {
 // batch; the task moves to it in one statement at the end. Whatever goes wrong, the task is as it was. A fault of the file is an
 // *intake.FileError; a list without a single good row is the refusal empty_audience.
 func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64, up Upload) (push.Audience, error) {
-	t, err := d.st.Task(ctx, id)
+	t, exclude, err := d.takesList(ctx, id, up)
 	if err != nil {
 		return push.Audience{}, err
 	}
-	if t.State != push.TaskDraft {
-		return push.Audience{}, wrongState(t)
-	}
-	if t.Audience != push.AudienceList {
-		return push.Audience{}, &push.InvalidError{Field: "audience", Rule: "not_a_list", Message: `is "all": the task takes no list`}
-	}
-	exclude, err := d.excluded(ctx, t, up.ExcludeTask)
-	if err != nil {
-		return push.Audience{}, err
-	}
-	reader, err := intake.Open(up.Body, intake.Options{Filename: up.Filename, ContentType: up.ContentType, IDColumn: up.IDColumn, Limits: d.cfg.Import})
+	reader, err := intake.Open(up.Body, up.options(d.cfg.Import))
 	if err != nil {
 		return push.Audience{}, err
 	}
@@ -58,12 +48,45 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 	if err != nil {
 		return push.Audience{}, err
 	}
-	l := &loader{d: d, t: t, up: up, reader: reader, exclude: exclude, a: a}
-	if err := l.load(ctx); err != nil {
-		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), a.ID))
+	l := &loader{d: d, appID: t.AppID, up: up, reader: reader, exclude: exclude, a: a}
+	return d.putInForce(ctx, t, l, l.read)
+}
+
+// putInForce fills a version of a task's list and moves the task to it, or gives the version up.
+func (d *Dispatcher) putInForce(ctx context.Context, t push.Task, l *loader, read func(context.Context) error) (push.Audience, error) {
+	err := l.load(ctx, read)
+	if err == nil {
+		var flipped bool
+		if flipped, err = d.st.FlipAudience(ctx, l.a); err == nil && !flipped {
+			t, err = d.st.Task(ctx, t.ID)
+			err = errors.Join(err, wrongState(t))
+		}
 	}
-	d.log.InfoContext(ctx, "audience uploaded", slog.Any("task_id", id), slog.Any("accepted", l.a.Accepted), slog.Any("duplicate", l.a.Duplicate), slog.Any("rejected", l.a.Rejected))
-	return d.st.Audience(ctx, id)
+	if err != nil {
+		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), l.a.ID))
+	}
+	d.log.InfoContext(ctx, "audience uploaded", slog.Any("task_id", t.ID), slog.Any("accepted", l.a.Accepted), slog.Any("duplicate", l.a.Duplicate), slog.Any("rejected", l.a.Rejected))
+	return d.st.Audience(ctx, t.ID)
+}
+
+// takesList finds the task of an upload, which must be a draft for a list, and the list to leave out.
+func (d *Dispatcher) takesList(ctx context.Context, id int64, up Upload) (t push.Task, exclude int64, err error) {
+	if t, err = d.st.Task(ctx, id); err != nil {
+		return t, 0, err
+	}
+	if t.State != push.TaskDraft {
+		return t, 0, wrongState(t)
+	}
+	if t.Audience != push.AudienceList {
+		return t, 0, &push.InvalidError{Field: "audience", Rule: "not_a_list", Message: `is "all": the task takes no list`}
+	}
+	exclude, err = d.excluded(ctx, t, up.ExcludeTask)
+	return t, exclude, err
+}
+
+// options is how the file is to be read.
+func (up Upload) options(limits intake.Limits) intake.Options {
+	return intake.Options{Filename: up.Filename, ContentType: up.ContentType, IDColumn: up.IDColumn, Limits: limits}
 }
 
 // excluded finds the list of the task to leave out.
@@ -81,7 +104,7 @@ func (d *Dispatcher) excluded(ctx context.Context, t push.Task, exclude int64) (
 // loader streams one upload into a version of the list.
 type loader struct {
 	d       *Dispatcher
-	t       push.Task
+	appID   int32
 	up      Upload
 	reader  *intake.Reader
 	exclude int64
@@ -93,22 +116,18 @@ type loader struct {
 	full    bool
 }
 
-func (l *loader) load(ctx context.Context) error {
-	if err := l.read(ctx); err != nil {
+// load fills the version. One without a single good row is refused.
+func (l *loader) load(ctx context.Context, read func(context.Context) error) error {
+	if err := read(ctx); err != nil {
 		return err
 	}
 	if l.a.Accepted == 0 {
 		return &push.Refusal{
-			Code: push.RefusedEmptyAudience, TaskID: l.t.ID, State: l.t.State,
+			Code: push.RefusedEmptyAudience, TaskID: l.a.TaskID,
 			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate),
 		}
 	}
-	flipped, err := l.d.st.FlipAudience(ctx, l.a)
-	if err == nil && !flipped {
-		t, err := l.d.st.Task(ctx, l.t.ID)
-		return errors.Join(err, wrongState(t))
-	}
-	return err
+	return nil
 }
 
 func (l *loader) read(ctx context.Context) error {
@@ -171,7 +190,7 @@ func (l *loader) reject(line int, code, value string) {
 
 // flush writes what was read since the last one, in one short transaction.
 func (l *loader) flush(ctx context.Context) error {
-	if l.reader.IDKind() == intake.OpenIDs {
+	if l.reader != nil && l.reader.IDKind() == intake.OpenIDs {
 		if err := l.resolve(ctx); err != nil {
 			return err
 		}
@@ -219,7 +238,7 @@ func (l *loader) resolve(ctx context.Context) error {
 	for i, r := range l.batch {
 		openIDs[i] = r.UserID
 	}
-	users, err := l.d.st.UserIDsOf(ctx, l.t.AppID, openIDs)
+	users, err := l.d.st.UserIDsOf(ctx, l.appID, openIDs)
 	if err != nil {
 		return err
 	}

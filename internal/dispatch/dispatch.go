@@ -32,6 +32,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// PermitMargin is how long before its expiry a formId is no longer claimed. Default 10 min; negative is none.
 	PermitMargin time.Duration
+	// LateGrace is how late a task or a tick whose policy is "late" may start; SkipGrace is how late one whose policy is "skip" still
+	// counts as on time. Defaults 24 h and 1 min.
+	LateGrace, SkipGrace time.Duration
 	// CronStartDue, CronExpire and CronPurge are cron specs, seconds field optional. Defaults: every second, every minute, 03:17.
 	CronStartDue, CronExpire, CronPurge string
 	// Location is the zone of cron specs and days. Required.
@@ -59,6 +62,8 @@ type Retention struct {
 	FormIDs time.Duration
 	// Recipients: the rows of a task, after its end. Default 180 days.
 	Recipients time.Duration
+	// ListVersions: versions of saved lists, after a newer one replaced them. Default 30 days.
+	ListVersions time.Duration
 	// IdempotencyKeys. Default 24 h.
 	IdempotencyKeys time.Duration
 	// Jobs that are completed or canceled. Default 7 days.
@@ -89,8 +94,11 @@ func (c *Config) fill() error {
 	long(&c.CallTimeout, 8*time.Second)
 	long(&c.PermitMargin, 10*time.Minute)
 	c.PermitMargin = max(c.PermitMargin, 0)
+	long(&c.LateGrace, 24*time.Hour)
+	long(&c.SkipGrace, time.Minute)
 	long(&c.Retention.FormIDs, 30*24*time.Hour)
 	long(&c.Retention.Recipients, 180*24*time.Hour)
+	long(&c.Retention.ListVersions, 30*24*time.Hour)
 	long(&c.Retention.IdempotencyKeys, 24*time.Hour)
 	long(&c.Retention.Jobs, 7*24*time.Hour)
 	text(&c.CronStartDue, "* * * * * *")
@@ -129,6 +137,10 @@ type Dispatcher struct {
 	// wakeFrom is where the sweep of waiting rows goes on. Only that sweep touches it.
 	wakeFrom store.ChunkKey
 	wake     chan struct{}
+	// ticking is held while this process deals with due schedules.
+	ticking sync.Mutex
+	// clockAhead shifts the database's clock for schedules: tests only.
+	clockAhead atomic.Int64
 }
 
 // New makes a Dispatcher that can do everything but work jobs, which is for [Dispatcher.Start]. The caller closes the store.
@@ -146,6 +158,9 @@ func New(cfg Config, st *store.Store, log *slog.Logger) (*Dispatcher, error) {
 	d.river = client
 	return d, nil
 }
+
+// ahead is how far the clock of schedules is before the database's: nothing, outside of tests.
+func (d *Dispatcher) ahead() time.Duration { return time.Duration(d.clockAhead.Load()) }
 
 // InFlight says how many calls this process has in flight.
 func (d *Dispatcher) InFlight() int { return int(d.metrics.inFlightNow.Load()) }

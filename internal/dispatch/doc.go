@@ -9,6 +9,8 @@
 //	run.go       chunk    lease → claim (written ahead, committed) → call → outcomes (one transaction) → next chunk's job
 //	outcome.go            what an answer means for the recipient and its permit
 //	settle.go    settle   the last chunk ends the task; counts come from the rows
+//	schedule.go  again    a schedule: a cron spec, and the task that each of its ticks makes
+//	tick.go               a due tick: its row, its task and its start job in one transaction
 //	sweep.go              whatever was left lying: chunks without a live owner or job, tasks without a plan or an end
 //
 // # Invariants (numbers of the design)
@@ -27,6 +29,15 @@
 //  8. The counters of a chunk change in the transaction of the rows they count.
 //  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
 //  11. Cron entries wake sweepers that read the tables; a lost tick loses nothing.
+//
+// # Ticks of a schedule
+//
+// schedule.next_at is the first tick that has not been dealt with. Every daemon looks for due ones each second; the row's lock keeps a
+// second one out (a daemon that freezes with it loses it after 5 s), and the key of schedule_tick, which names the tick for good, keeps a
+// second firing out whatever becomes of next_at: each of the two holds without the other. Tick, task, its move to sending and its start
+// job are one transaction, so a killed daemon leaves all or nothing. Of the ticks that passed while nothing was up the latest instant fires, if it is no later than
+// the grace of the misfire policy allows; the others are noted as missed. A tick whose send is refused is noted with the reason and is not tried
+// again. A tick sent to a saved list pins the version that is the newest then, and its start job copies the rows page by page.
 //
 // # Who is alive
 //

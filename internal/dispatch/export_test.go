@@ -31,6 +31,12 @@ func (d *Dispatcher) NodeID() int64 { return d.node.id }
 // StartJob is the start job of a task, as the queue takes it.
 func StartJob(task int64) river.JobArgs { return startArgs{TaskID: task} }
 
+// TickDue deals with the schedules that are due.
+func (d *Dispatcher) TickDue(ctx context.Context) error { return d.tickDue(ctx) }
+
+// TurnClock makes the clock of schedules run ahead of the database's.
+func (d *Dispatcher) TurnClock(ahead time.Duration) { d.clockAhead.Store(int64(ahead)) }
+
 // The rest makes a daemon that does nothing by itself: it has a node and beats when it is told to, and each job is one call.
 
 // Join registers this process as a node.

@@ -15,9 +15,10 @@ import (
 
 // Names of the cron entries, in table sweeper and in the settings.
 const (
-	sweeperDue    = "start_due_tasks"
-	sweeperExpire = "expire_form_ids"
-	sweeperPurge  = "purge"
+	sweeperDue       = "start_due_tasks"
+	sweeperSchedules = "schedules"
+	sweeperExpire    = "expire_form_ids"
+	sweeperPurge     = "purge"
 )
 
 // queuePool is how many connections the queue has to itself: its listener, its elections and its fetches must not wait behind sends.
@@ -90,7 +91,11 @@ func (d *Dispatcher) cronEntries(ctx context.Context) (*cron.Cron, error) {
 		name, spec string
 		run        func()
 	}{
-		{sweeperDue, d.cfg.CronStartDue, func() { d.sweepDue(ctx) }},
+		{sweeperDue, d.cfg.CronStartDue, func() {
+			// Beside: a due task does not wait for a thousand ticks, nor they for it.
+			d.tending.Go(func() { d.sweepSchedules(ctx, true) })
+			d.sweepDue(ctx)
+		}},
 		{sweeperExpire, d.cfg.CronExpire, func() { d.sweep(ctx, sweeperExpire, d.expireFormIDs) }},
 		{sweeperPurge, d.cfg.CronPurge, func() { d.sweep(ctx, sweeperPurge, d.purge) }},
 	} {

@@ -10,16 +10,25 @@ import (
 	"minipush/internal/sim"
 )
 
+// waitRounds is for how many rounds those who wait for a permit may go on waiting: they have been given one.
+const waitRounds = 4
+
 // drainRounds bounds the end of a check. A round does all that is due and lets the longest backoff pass.
 const drainRounds = 40
 
 // drain mends everything, lets the daemons work until nothing is open, and asks that everyone who could be reached was, once.
 func (w *world) drain() {
 	require.NoError(w.r, w.sim.SetFaults(sim.Faults{}))
-	w.exec(`UPDATE node SET beat_at = now() - interval '1 hour' WHERE name = 'dead'`)
+	w.exec(`UPDATE node SET stopped_at = now() WHERE name = 'dead'`)
 	_, err := w.daemons[0].ResumeApp(w.ctx, appKey)
 	require.NoError(w.r, err)
+	for _, user := range w.texts(`SELECT DISTINCT user_id FROM recipient WHERE state = 6 AND user_id <> 'ghost'`) {
+		w.give(user, w.openIDOf(user), goodPermit, 48*time.Hour)
+	}
 	for round := 0; !w.settled(); round++ {
+		if round == waitRounds {
+			w.exec(`UPDATE task SET wait_for_permit_until = now() - interval '1 s'`)
+		}
 		require.Less(w.r, round, drainRounds, "still open: %v", w.texts(`
 			SELECT format('%s %s %s; chunk %s %s, generation %s', t.topic, t.state, t.causes, c.no, c.state, c.generation)
 			  FROM task t LEFT JOIN chunk c ON c.task_id = t.id AND c.state <> 'done' WHERE t.state NOT IN ('draft', 'missed')`))

@@ -53,6 +53,10 @@ func (w *world) createTask() {
 	task := &modelTask{topic: fmt.Sprintf("T%d", len(w.tasks)), kind: rapid.SampledFrom([]push.AudienceKind{push.AudienceList, push.AudienceList, push.AudienceAll}).Draw(w.t, "audience"), state: push.TaskDraft}
 	s.Topic, s.Audience = task.topic, task.kind
 	s.Misfire = rapid.SampledFrom([]string{"late", "skip"}).Draw(w.t, "misfire")
+	if task.waits = task.kind == push.AudienceList && rapid.IntRange(0, 2).Draw(w.t, "waits for permits") == 0; task.waits {
+		until := time.Now().Add(rapid.SampledFrom([]time.Duration{8 * time.Hour, 3 * 24 * time.Hour}).Draw(w.t, "wait"))
+		s.WaitForPermitUntil = &until
+	}
 	made, err := w.daemon().CreateTask(w.ctx, "model", s)
 	require.NoError(w.r, err)
 	task.id = made.ID
@@ -98,8 +102,12 @@ func (w *world) uploadTo(task *modelTask) {
 	})
 }
 
-// againstSending is what stands against a send, by design §3 and §7.
+// againstSending is what stands against a send, by design §3 and §7. The command is skipped for a task whose wait for permits would be over
+// before it begins: that is bad input, which the state has no part in.
 func (w *world) againstSending(task *modelTask, at *time.Time) push.RefusalCode {
+	if task.waits && w.count(`SELECT count(*) FROM task WHERE id = $1 AND wait_for_permit_until < coalesce($2, now()) + interval '1 s'`, task.id, at) > 0 {
+		w.t.Skip("its wait is over")
+	}
 	switch task.state {
 	case push.TaskScheduled:
 		if at == nil {
@@ -113,7 +121,7 @@ func (w *world) againstSending(task *modelTask, at *time.Time) push.RefusalCode 
 	switch {
 	case task.kind == push.AudienceList && len(task.users) == 0:
 		return push.RefusedEmptyAudience
-	case !w.anyReachable(task, at):
+	case !task.waits && !w.anyReachable(task, at):
 		return push.RefusedNoPermit
 	case at == nil && w.appPaused:
 		return push.RefusedAppPaused
@@ -262,7 +270,9 @@ func (w *world) disturbance() (name string, act func(d *dispatch.Dispatcher) err
 		case "pause app":
 			_, err = d.PauseApp(w.ctx, "model", appKey)
 		case "send":
-			_, err = d.Send(w.ctx, "model", task.id, nil)
+			if !task.waits {
+				_, err = d.Send(w.ctx, "model", task.id, nil)
+			}
 		case "move an openid":
 			_, err = d.ReportUsers(w.ctx, appKey, []dispatch.UserReport{{UserID: user, OpenID: openID(other)}})
 		case "take over":

@@ -66,6 +66,8 @@ type modelTask struct {
 	// begun says that it was sending once: it begins once in its life (invariant 1).
 	begun bool
 	users []string
+	// waits says that who has no permit waits for one.
+	waits bool
 }
 
 // modelPermit is a formId as it was collected.

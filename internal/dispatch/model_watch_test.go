@@ -186,8 +186,12 @@ func (w *world) followTask(m move) {
 
 // recipientMay are the arrows of design §3. Where the design has "sending, and ambiguous", a row that waits for its next attempt is
 // stored as pending with its permit: it ends as one in sending would. So does one whose permit was dead and whose user has no other.
+// One that waits for a permit is skipped in one step where its task is canceled.
 func recipientMay(before, after push.RecipientState, m move) bool {
 	if before == push.Pending && (*m.Ambiguous && after == push.Unknown || *m.Tries > 0 && after == push.Failed) {
+		return true
+	}
+	if before == push.Waiting && after == push.Skipped {
 		return true
 	}
 	return before.CanMove(after)

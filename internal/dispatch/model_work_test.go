@@ -240,7 +240,7 @@ func (w *world) zombie() {
 
 // bury lets the others see that the dead are dead.
 func (w *world) bury() {
-	w.exec(`UPDATE node SET beat_at = now() - interval '1 hour' WHERE name = 'dead'`)
+	w.exec(`UPDATE node SET stopped_at = now() WHERE name = 'dead'`)
 	require.NoError(w.r, w.daemon().TendAll(w.ctx))
 }
 

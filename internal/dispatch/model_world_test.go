@@ -133,7 +133,7 @@ func (w *world) passTime() {
 func (w *world) shift(by time.Duration, permits bool) {
 	w.exec(`UPDATE recipient SET retry_at = retry_at - $1::interval WHERE retry_at IS NOT NULL`, by)
 	w.exec(`UPDATE chunk SET not_before = not_before - $1::interval, queued_at = queued_at - $1::interval, updated_at = updated_at - $1::interval WHERE state <> 'done'`, by)
-	w.exec(`UPDATE task SET start_at = start_at - $1::interval, started_at = started_at - $1::interval WHERE state IN ('scheduled', 'sending', 'paused')`, by)
+	w.exec(`UPDATE task SET start_at = start_at - $1::interval, started_at = started_at - $1::interval, wait_for_permit_until = wait_for_permit_until - $1::interval WHERE state IN ('scheduled', 'sending', 'paused')`, by)
 	w.exec(`UPDATE river.river_job SET scheduled_at = scheduled_at - $1::interval WHERE state IN ('available', 'scheduled')`, by)
 	w.exec(`UPDATE app SET quota_until = quota_until - $1::interval`, by)
 	if permits {

@@ -55,7 +55,7 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 
 		RID: a.result.RID, MsgID: a.result.MsgID}, begun: a.at.Add(-a.result.Latency), slow: a.result.Class == wechat.ClassRate, inDoubt: a.InDoubt}
-	if a.Counted {
+	if a.Counted && !a.InDoubt { // what an earlier attempt may have brought counts, whatever becomes of this one
 		v.CountedFor = a.OpenID
 	}
 	switch {

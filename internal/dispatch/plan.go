@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"minipush/internal/push"
 	"minipush/internal/store"
@@ -31,7 +32,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 		if err != nil || !p.toPlan() {
 			return err
 		}
-		if p.Kind == push.AudienceAll {
+		if p.Kind == push.AudienceAll || p.SourceID != 0 {
 			if err := d.fillAudience(ctx, taskID, p.PlanState); err != nil {
 				return err
 			}
@@ -101,13 +102,13 @@ func (d *Dispatcher) productStands(ctx context.Context, taskID int64, p store.Pl
 	return true, nil
 }
 
-// fillAudience takes everyone with a usable permit into the task's list, page by page, each in a short transaction that also
-// notes how far it came: a start job that dies half-way is gone on with.
+// fillAudience takes everyone with a usable permit, or every row of a version of a saved list, into the task's list, page by page,
+// each in a short transaction that also notes how far it came: a start job that dies half-way is gone on with.
 func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.PlanState) error {
 	next, cursor, audienceID := p.Recipients, p.Cursor, p.AudienceID
 	if !p.Filling {
 		next, cursor = 0, ""
-		a, err := d.st.BeginAudience(ctx, taskID, "", nil, p.CreatedBy)
+		a, err := d.beginFill(ctx, taskID, p)
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.Pla
 	}
 	for done := false; !done; {
 		err := d.st.InTx(ctx, func(ctx context.Context) error {
-			added, last, end, err := d.st.FillFromPermits(ctx, audienceID, p.AppID, next, cursor, fillBatch, d.cfg.PermitMargin)
+			added, last, end, err := d.fillPage(ctx, p, audienceID, next, cursor)
 			if err != nil {
 				return err
 			}
@@ -137,4 +138,30 @@ func (d *Dispatcher) fillAudience(ctx context.Context, taskID int64, p store.Pla
 		}
 	}
 	return d.st.FinishFill(ctx, audienceID)
+}
+
+// beginFill opens the list that is to be filled. One that is copied keeps the columns of its source, and says where it is from.
+func (d *Dispatcher) beginFill(ctx context.Context, taskID int64, p store.PlanState) (push.Audience, error) {
+	if p.SourceID == 0 {
+		return d.st.BeginAudience(ctx, taskID, "", nil, p.CreatedBy)
+	}
+	v, list, err := d.st.ListVersion(ctx, p.SourceID)
+	if err != nil {
+		return push.Audience{}, err
+	}
+	return d.st.BeginAudience(ctx, taskID, sourceName(list, v), v.Columns, p.CreatedBy)
+}
+
+// sourceName is what stands as the file name of a list that was copied.
+func sourceName(list string, v push.ListVersion) string {
+	return fmt.Sprintf("%s (version %d)", list, v.Version)
+}
+
+// fillPage appends the next page, from the number next, and says where it ended.
+func (d *Dispatcher) fillPage(ctx context.Context, p store.PlanState, audienceID int64, next int, cursor string) (added int, last string, end bool, err error) {
+	if p.SourceID == 0 {
+		return d.st.FillFromPermits(ctx, audienceID, p.AppID, next, cursor, fillBatch, d.cfg.PermitMargin)
+	}
+	added, err = d.st.CopyRecipients(ctx, audienceID, p.SourceID, next, fillBatch)
+	return added, strconv.Itoa(next + added), added < fillBatch, err
 }

@@ -124,6 +124,29 @@ func TestQuietHours_SentOrScheduledWithin_StartsPausedAndGoesOnAtTheEnd(t *testi
 	}
 }
 
+// Whoever begins a task that is due within quiet hours pauses it in the same transaction: there is no moment at which it may send.
+func TestQuietHours_DueWithin_NeverSendsFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	at := time.Now().Add(time.Hour)
+	due, urgent := b.draft(b.users(3, 2)), b.draft(b.names(3))
+	for _, task := range []push.Task{due, urgent} {
+		_, err := b.d.Send(t.Context(), "test", task.ID, &at)
+		require.NoError(t, err)
+	}
+	b.urgent(urgent.ID)
+	b.quietIn(-time.Hour, time.Hour)
+	b.exec(`UPDATE task SET start_at = now()`)
+	b.d.StartDue(t.Context())
+	task, err := b.st.Task(t.Context(), due.ID)
+	require.NoError(t, err)
+	require.Equal(t, push.TaskPaused, task.State)
+	require.Equal(t, []push.Cause{push.CauseQuietHours}, task.Causes)
+	task, err = b.st.Task(t.Context(), urgent.ID)
+	require.NoError(t, err)
+	require.Equal(t, push.TaskSending, task.State)
+}
+
 // Quiet hours are one cause among others: they neither end another pause nor write over what its note says; and they are taken off a
 // task that is urgent.
 func TestQuietHours_BesideOtherCauses(t *testing.T) {

@@ -140,7 +140,8 @@ func TestSchedule_Misfire(t *testing.T) {
 		ago    time.Duration
 		state  push.TaskState
 	}{
-		{"late runs", nil, 24 * time.Hour, push.TaskDone},
+		{"late runs within its grace", nil, 24*time.Hour - time.Minute, push.TaskDone},
+		{"late, after its grace", nil, 24*time.Hour + time.Minute, push.TaskMissed},
 		{"skip, within its grace", func(s *push.TaskSpec) { s.Misfire = "skip" }, 30 * time.Second, push.TaskDone},
 		{"skip", func(s *push.TaskSpec) { s.Misfire = "skip" }, 2 * time.Minute, push.TaskMissed},
 		{"late, after its not_after", func(s *push.TaskSpec) { s.NotAfter = in(2 * time.Hour) }, time.Minute, push.TaskMissed},

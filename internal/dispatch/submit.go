@@ -144,7 +144,13 @@ func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compi
 
 func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Compiled, at *time.Time) error {
 	var columns []string
-	if t.Audience == push.AudienceList {
+	if t.SourceID != 0 {
+		v, _, err := d.st.ListVersion(ctx, t.SourceID)
+		if err != nil {
+			return err
+		}
+		columns, t.AudienceID = v.Columns, v.ID // whose rows the task will have
+	} else if t.Audience == push.AudienceList {
 		if t.Counts.Total == 0 {
 			return d.emptyAudience(ctx, t)
 		}

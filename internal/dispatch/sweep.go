@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"minipush/internal/push"
 	"minipush/internal/store"
 )
 
@@ -19,8 +20,6 @@ const (
 	lostJobAge = 10 * time.Second
 	// startAge: a task that is sending without chunks is planned by the sweeper after this long; before, its start job is at it.
 	startAge = time.Second
-	// misfireGrace: a task whose policy is "skip" is missed when it would start later than this.
-	misfireGrace = time.Minute
 	// dueAhead: a task that is due within it is waited for, so that it starts on time and not at the next tick.
 	dueAhead  = 2 * time.Second
 	purgeSize = 5000
@@ -37,7 +36,10 @@ func (d *Dispatcher) tend(ctx context.Context) {
 			}
 		})
 	})
-	everySecond(ctx, func() { d.sweep(ctx, "tend", d.tendOnce) })
+	everySecond(ctx, func() {
+		d.sweep(ctx, "tend", d.tendOnce)
+		d.tending.Go(func() { d.sweepSchedules(ctx, false) })
+	})
 	beside.Wait()
 }
 
@@ -194,7 +196,7 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 			return err
 		}
 		for _, t := range due {
-			if t.Overdue || t.Misfire == "skip" && t.Late > misfireGrace {
+			if t.Overdue || t.Late > d.grace(t.Misfire) {
 				if err := d.miss(ctx, t); err != nil {
 					return err
 				}
@@ -219,9 +221,18 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 	return begun, nil
 }
 
+// grace is how late a task of that misfire policy may start.
+func (d *Dispatcher) grace(misfire string) time.Duration {
+	if misfire == push.MisfireSkip {
+		return d.cfg.SkipGrace
+	}
+	return d.cfg.LateGrace
+}
+
 func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	late := t.Late.Round(time.Second)
-	note := fmt.Sprintf("已错过发送时间 %s,可重新排期 It was %s late, which its policy does not allow; schedule it again.", late, late)
+	note := fmt.Sprintf("已错过发送时间 %s,超过允许的 %s,可重新排期 It was %s late, and its policy (%s) allows %s; schedule it again.",
+		late, d.grace(t.Misfire), late, t.Misfire, d.grace(t.Misfire))
 	if t.Overdue {
 		note = "已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it and schedule the task again."
 	}
@@ -273,6 +284,12 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		},
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeTasks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeListVersions(ctx, now.Add(-d.cfg.Retention.ListVersions), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeTicks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
 		},
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {

@@ -19,6 +19,8 @@ import (
 
 var plant = flag.Bool("mutants", false, "plant each fault in a copy of the tree, and ask that its tests fail (about a quarter of an hour)") //nolint:gochecknoglobals // a flag
 
+var update = flag.Bool("update", false, "write the table into docs/testing.md") //nolint:gochecknoglobals // a flag
+
 // limitOfOne bounds the tests of one fault, which may hang in it; limitOfBuild what is added to build them.
 const limitOfOne, limitOfBuild = 5 * time.Minute, 10 * time.Minute
 
@@ -35,16 +37,20 @@ func root(t *testing.T) string {
 func TestMutants_FitTheTree(t *testing.T) {
 	t.Parallel()
 	planted := map[int]bool{}
+	var misfits []string
 	for _, m := range mutants() {
 		planted[m.invariant] = true
 		text, err := os.ReadFile(filepath.Join(root(t), filepath.FromSlash(m.file)))
 		require.NoError(t, err)
-		require.Equal(t, 1, strings.Count(string(text), m.old), "%q of invariant %d, in %s", m.fault, m.invariant, m.file)
+		if n := strings.Count(string(text), m.old); n != 1 {
+			misfits = append(misfits, fmt.Sprintf("%d, %s: its text stands %d times in %s", m.invariant, m.fault, n, m.file))
+		}
 		require.NotEqual(t, m.old, m.new)
 		for _, name := range m.tests {
 			require.True(t, testExists(t, m.pkg, name), "%s has no test %s", m.pkg, name)
 		}
 	}
+	require.Empty(t, misfits, "the code has changed: the fault is to be planted in what it is now")
 	for invariant := 1; invariant <= 11; invariant++ {
 		require.True(t, planted[invariant], "no fault is planted in invariant %d", invariant)
 	}
@@ -67,9 +73,19 @@ func testExists(t *testing.T, pkg, name string) bool {
 // TestMutants_InTheDocument holds the table of docs/testing.md against this one.
 func TestMutants_InTheDocument(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(root(t), "docs", "testing.md"))
+	const begin, end = "<!-- mutants -->\n", "<!-- /mutants -->\n"
+	file := filepath.Join(root(t), "docs", "testing.md")
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Contains(t, string(text), markdown(), "the table between the marks must be:\n%s", markdown())
+	before, rest, found := strings.Cut(string(text), begin)
+	require.True(t, found, begin)
+	shown, after, found := strings.Cut(rest, end)
+	require.True(t, found, end)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(before+begin+markdown()+end+after), 0o644)) //nolint:gosec // a document
+		return
+	}
+	require.Equal(t, markdown(), shown, "-update writes the table into the document")
 }
 
 // markdown is the table as the document shows it.

@@ -51,7 +51,7 @@ func writtenAhead() []mutant {
 			"UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id,", "UPDATE recipient x SET state = 0, attempt = x.attempt + 1, permit_id = p.id,",
 			dispatchDir, []string{model}},
 		{2, "a batch's slots are given back before its outcomes are written", "internal/dispatch/run.go",
-			"	defer r.d.slots.give(len(done))\n	if err := r.record", "	r.d.slots.give(len(done))\n	if err := r.record",
+			"	defer r.d.slots.give(r.TaskID, len(done))\n", "	r.d.slots.give(r.TaskID, len(done))\n",
 			dispatchDir, []string{"TestInFlight_SevenNeverEight"}},
 		{2, "recipients are kept in an unlogged table", "migrations/00003_task.sql",
 			"CREATE TABLE recipient (", "CREATE UNLOGGED TABLE recipient (",
@@ -110,8 +110,8 @@ func ambiguous() []mutant {
 		{5, "an invalid formId after an ambiguous attempt is proof even when it may have expired", "internal/dispatch/outcome.go",
 			"case a.at.Before(a.ExpiresAt.Add(-margin)):", "case true:",
 			dispatchDir, []string{"TestJudge_DeadPermitAfterAmbiguousOnlyWhileUnexpired"}},
-		{5, "an ambiguous recipient whose permit expires is given up as failed", "internal/store/claim.go",
-			"x SET state = CASE WHEN p.alive THEN 1 ELSE 5 END, reason = CASE WHEN p.alive THEN NULL ELSE 14 END", "x SET state = CASE WHEN p.alive THEN 1 ELSE 3 END, reason = CASE WHEN p.alive THEN NULL ELSE 13 END",
+		{5, "an ambiguous recipient whose permit expires is sent again with another, whatever the policy", "internal/store/ambiguous.go",
+			"NOT f.alive AND $7 AND r.permit_tries + 1 < $8 AS again", "NOT f.alive AND ($7 OR true) AND r.permit_tries + 1 < $8 AS again",
 			dispatchDir, []string{"TestAmbiguous_ExpiryLeavesItUnknown"}},
 	}
 }
@@ -139,7 +139,7 @@ func fenced() []mutant {
 func nobodyTwice() []mutant {
 	return []mutant{
 		{7, "an openid that changed hands is not held against what it got", "internal/store/claim.go",
-			"(o.state IN (1, 2, 5) OR o.ambiguous) LIMIT 1) d ON true", "false LIMIT 1) d ON true",
+			"(o.state IN (1, 2, 5) OR o.doubted) LIMIT 1) d ON true", "false LIMIT 1) d ON true",
 			storeDir, []string{"TestUpsertUsers_OpenIDThatChangesHandsIsNotSentTwice"}},
 		{7, "a user who stands twice in a batch of a list is not left out", "internal/store/audience.go",
 			"_, twice := seen[r.UserID]; twice {", "_, twice := seen[r.UserID]; twice && false {",

@@ -41,6 +41,7 @@ const (
 	RefusedInUse            RefusalCode = "in_use"
 	RefusedNotUnknown       RefusalCode = "not_unknown"
 	RefusedListGone         RefusalCode = "list_gone"
+	RefusedScheduleRuns     RefusalCode = "schedule_runs"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -80,6 +81,8 @@ func (r *Refusal) ZH() string {
 		return "该用户的结果不是未知,不能人工确认"
 	case RefusedListGone:
 		return "任务的名单已清理或已更换"
+	case RefusedScheduleRuns:
+		return "计划正在运行,请先暂停"
 	}
 	return string(r.Code)
 }
@@ -112,6 +115,8 @@ func (r *Refusal) EN() string {
 		text = "a recipient's outcome is not unknown, so nothing was settled"
 	case RefusedListGone:
 		text = fmt.Sprintf("task %d no longer has its list", r.TaskID)
+	case RefusedScheduleRuns:
+		text = "the schedule runs; pause it first"
 	default:
 		text = string(r.Code)
 	}

@@ -112,7 +112,7 @@ func TestRefusal_CarriesTheOriginalsTexts(t *testing.T) {
 		require.Equal(t, text, r.ZH())
 		require.NotEqual(t, string(code), r.EN())
 	}
-	for _, code := range []push.RefusalCode{push.RefusedProductOffShelf, push.RefusedWrongState, push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedInUse, push.RefusedNotUnknown, push.RefusedListGone} {
+	for _, code := range []push.RefusalCode{push.RefusedProductOffShelf, push.RefusedWrongState, push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedInUse, push.RefusedNotUnknown, push.RefusedListGone, push.RefusedScheduleRuns} {
 		r := push.Refusal{Code: code, Detail: "why"}
 		require.NotEqual(t, string(code), r.ZH())
 		require.Contains(t, r.Error(), ": why")

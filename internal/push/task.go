@@ -42,6 +42,12 @@ const (
 	AudienceAll  AudienceKind = "all"
 )
 
+// The misfire policies: what becomes of a task whose time passed while nothing was up.
+const (
+	MisfireLate = "late" // it runs late, within a grace
+	MisfireSkip = "skip" // it is missed
+)
+
 // TaskSpec is what a person decides about a task; all of it may be changed while the task is a draft.
 type TaskSpec struct {
 	App         string       `json:"app"`
@@ -53,7 +59,8 @@ type TaskSpec struct {
 	Audience    AudienceKind `json:"audience"`
 	// RatePerSecond is the task's own limit; 0 is the app's.
 	RatePerSecond int `json:"rate_per_second"`
-	// Misfire says what to do with a task whose time passed while nothing was up: "late" runs it, "skip" makes it missed.
+	// Misfire says what to do with a task whose time passed while nothing was up: "late" runs it within a grace,
+	// "skip" makes it missed. One that was missed can be sent or scheduled again.
 	Misfire string `json:"misfire"`
 	// NotAfter: a task that has not started by then is missed. Nil is no end.
 	NotAfter *time.Time `json:"not_after"`
@@ -70,7 +77,7 @@ type TaskSpec struct {
 // Normalize fills in what may be left out.
 func (s *TaskSpec) Normalize() {
 	s.Audience = orDefault(s.Audience, AudienceList)
-	s.Misfire = orDefault(s.Misfire, "late")
+	s.Misfire = orDefault(s.Misfire, MisfireLate)
 	s.Priority = orDefault(s.Priority, "normal")
 	s.OnUnknown = orDefault(s.OnUnknown, "leave")
 	s.OnPriceChange = orDefault(s.OnPriceChange, "pause")
@@ -88,7 +95,7 @@ func (s *TaskSpec) Validate() error {
 	errs := []error{
 		CheckText("app", s.App, MaxAppKey), RequireText("template_id", s.TemplateID, MaxTemplateID), CheckText("product_code", s.ProductCode, MaxProductCode),
 		CheckText("topic", s.Topic, MaxTopic), CheckText("caption", s.Caption, MaxCaption), CheckText("tips", s.Tips, MaxTips),
-		oneOf("audience", string(s.Audience), "list", "all"), oneOf("misfire", s.Misfire, "late", "skip"),
+		oneOf("audience", string(s.Audience), "list", "all"), oneOf("misfire", s.Misfire, MisfireLate, MisfireSkip),
 		oneOf("priority", s.Priority, "urgent", "normal", "bulk"), oneOf("on_unknown", s.OnUnknown, "leave", "resend"),
 		oneOf("on_price_change", s.OnPriceChange, "pause", "accept"),
 		CheckTime("not_after", s.NotAfter), CheckTime("wait_for_permit_until", s.WaitForPermitUntil),
@@ -164,14 +171,16 @@ type Task struct {
 	Channel      Channel      `json:"channel"`
 	Product      *TaskProduct `json:"product"`
 	// AudienceID is the version of the list in force; 0 while there is none.
-	AudienceID int64      `json:"-"`
-	StartAt    *time.Time `json:"start_at"`
-	StartedAt  *time.Time `json:"started_at"`
-	EndedAt    *time.Time `json:"ended_at"`
-	CreatedBy  string     `json:"created_by"`
-	SentBy     *string    `json:"sent_by"`
-	CreatedAt  time.Time  `json:"created_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
+	AudienceID int64 `json:"-"`
+	// SourceID is the version of a saved list that the start copies; 0 where there is none.
+	SourceID  int64      `json:"-"`
+	StartAt   *time.Time `json:"start_at"`
+	StartedAt *time.Time `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	CreatedBy string     `json:"created_by"`
+	SentBy    *string    `json:"sent_by"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
 	// SourceTaskID is the task that it was cloned from, or whose recipients it sends to again; nil if none, or if that was deleted.
 	SourceTaskID *int64  `json:"source_task_id"`
 	Counts       Counts  `json:"counts"`

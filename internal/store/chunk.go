@@ -41,6 +41,8 @@ type PlanState struct {
 	Scheduled bool
 	CreatedBy string
 	AppPaused bool
+	// SourceID is the version of a saved list to copy; 0 where there is none.
+	SourceID int64
 	// QuotaUntil is when the app's quota is tried again; nil while it lasts, and for the task that tries it.
 	QuotaUntil *time.Time
 }
@@ -54,9 +56,10 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
 		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL,
-		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, `+boundTx+`
+		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, coalesce(t.source_id, 0), `+boundTx+`
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
-		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice, &p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, nil)
+		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice,
+			&p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, &p.SourceID, nil)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}

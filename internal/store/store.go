@@ -88,6 +88,12 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // Close closes the pool.
 func (s *Store) Close() { s.pool.Close() }
 
+// Now is the database's clock.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.db(ctx).QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, wrap(err, "read the clock")
+}
+
 // boundTx, selected in the first statement of a transaction that holds a lock others wait for, ends the transaction if its process
 // freezes between two statements: the server then rolls it back and lets the lock go. It is set by the statement and not by the
 // connection, for a pooler may stand in between.
@@ -116,6 +122,13 @@ func (s *Store) inTx(ctx context.Context, begin string, fn func(ctx context.Cont
 	}
 	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		return fn(context.WithValue(ctx, txKey{}, tx))
+	})
+}
+
+// Attempt runs fn in a part of the transaction that ctx carries, which alone is undone if fn returns an error: what came before stands.
+func (s *Store) Attempt(ctx context.Context, fn func(ctx context.Context) error) error {
+	return pgx.BeginFunc(ctx, Tx(ctx), func(part pgx.Tx) error {
+		return fn(context.WithValue(ctx, txKey{}, part))
 	})
 }
 

@@ -31,19 +31,25 @@ func (s *Store) Sweep(ctx context.Context, name string, fn func(ctx context.Cont
 	if !ran {
 		return false, wrap(err, "sweep %s", name)
 	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	_, noted := s.db(ctx).Exec(ctx, `
-		INSERT INTO sweeper (name, last_success_at, last_error, last_error_at)
-		VALUES ($1, CASE WHEN $2 = '' THEN clock_timestamp() END, $2, CASE WHEN $2 <> '' THEN clock_timestamp() END)
-		ON CONFLICT (name) DO UPDATE SET last_started_at = clock_timestamp(), last_success_at = coalesce(excluded.last_success_at, sweeper.last_success_at),
-		       last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, sweeper.last_error_at)`, name, text)
+	noted := s.NoteSweep(ctx, name, err)
 	if err == nil {
 		err = noted
 	}
 	return true, wrap(err, "sweep %s", name)
+}
+
+// NoteSweep notes that a sweeper ran, and its error if it failed.
+func (s *Store) NoteSweep(ctx context.Context, name string, failed error) error {
+	text := ""
+	if failed != nil {
+		text = failed.Error()
+	}
+	_, err := s.db(ctx).Exec(ctx, `
+		INSERT INTO sweeper (name, last_success_at, last_error, last_error_at)
+		VALUES ($1, CASE WHEN $2 = '' THEN clock_timestamp() END, $2, CASE WHEN $2 <> '' THEN clock_timestamp() END)
+		ON CONFLICT (name) DO UPDATE SET last_started_at = clock_timestamp(), last_success_at = coalesce(excluded.last_success_at, sweeper.last_success_at),
+		       last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, sweeper.last_error_at)`, name, text)
+	return wrap(err, "note sweep of %s", name)
 }
 
 // PlanAlone runs fn unless someone plans the task elsewhere.

@@ -15,7 +15,7 @@ const taskSelect = `
 	       t.misfire, t.not_after, t.priority, t.on_unknown, t.on_price_change, t.wait_for_permit_until, t.state, t.causes, t.note,
 	       coalesce(t.template_name, tp.name), coalesce(t.channel, tp.channel),
 	       t.product_title, (t.product_price * 100)::bigint, t.product_on_shelf, t.product_taken_at,
-	       coalesce(t.audience_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
+	       coalesce(t.audience_id, 0), coalesce(t.source_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
 	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id
 	  FROM task t
 	  JOIN app a ON a.id = t.app_id
@@ -36,7 +36,7 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 	err := row.Scan(&t.ID, &t.AppID, &t.App, &t.TemplateID, &t.Topic, &t.Caption, &t.Tips, &t.ProductCode, &t.Audience, &t.RatePerSecond,
 		&t.Misfire, &t.NotAfter, &t.Priority, &t.OnUnknown, &t.OnPriceChange, &t.WaitForPermitUntil, &t.State, &t.Causes, &t.Note,
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
-		&t.AudienceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
+		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
 		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}

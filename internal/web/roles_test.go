@@ -18,7 +18,8 @@ func TestRoutes(t *testing.T) {
 	b := setup(t)
 	b.stocked(t)
 	id, _ := b.draft(t, "user_id", "1", "2", "3")
-	concrete := strings.NewReplacer("{app}", "health", "{id}", strconv.FormatInt(id, 10), "{user_id}", "1", "{code}", "1989", "{template_id}", "T1")
+	concrete := strings.NewReplacer("{app}", "health", "{id}", strconv.FormatInt(id, 10), "{user_id}", "1", "{code}", "1989", "{template_id}", "T1", "{name}", "vip",
+		"{schedule}", strconv.FormatInt(b.schedule(t).ID, 10))
 	before := b.dump(t)
 
 	// as makes a call of a route with a token, in the way in which the route wants it.
@@ -52,7 +53,7 @@ func TestRoutes(t *testing.T) {
 				require.Equal(t, 403, r.status, "%s: %s", role, r.body)
 				require.Equal(t, "forbidden", r.code(t))
 			}
-			if strings.Contains(route.Pattern, "{app}") || strings.Contains(route.Pattern, "{id}") {
+			if strings.Contains(route.Pattern, "{app}") || strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{schedule}") {
 				r := as(t, route, b.othersToken)
 				require.Equal(t, 404, r.status, r.body)
 				require.Equal(t, "not_found", r.code(t))

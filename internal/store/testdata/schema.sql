@@ -115,15 +115,21 @@ CREATE TABLE audience (
     created_by text NOT NULL,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    list_id bigint,
+    version integer,
     CONSTRAINT audience_pkey PRIMARY KEY (id),
+    CONSTRAINT audience_version_unique UNIQUE (list_id, version),
+    CONSTRAINT audience_list_fkey FOREIGN KEY (list_id) REFERENCES saved_list(id),
     CONSTRAINT audience_task_fkey FOREIGN KEY (task_id) REFERENCES task(id),
     CONSTRAINT audience_counts_add_up CHECK (total = (accepted + duplicate + rejected)),
-    CONSTRAINT audience_has_task CHECK (task_id IS NOT NULL OR state = 'dropped'::text),
-    CONSTRAINT audience_state_known CHECK (state = ANY (ARRAY['loading'::text, 'ready'::text, 'dropped'::text]))
+    CONSTRAINT audience_has_owner CHECK (num_nonnulls(task_id, list_id) = 1 OR state = 'dropped'::text),
+    CONSTRAINT audience_state_known CHECK (state = ANY (ARRAY['loading'::text, 'ready'::text, 'dropped'::text])),
+    CONSTRAINT audience_version_is_of_list CHECK (version IS NULL OR list_id IS NOT NULL)
 );
 CREATE INDEX audience_task_idx ON public.audience USING btree (task_id);
-COMMENT ON TABLE audience IS 'One version of a task''s list. An upload writes its rows under a new version; task.audience_id is moved to it in one statement when it is whole. Dropped versions are removed by the purge.';
+COMMENT ON TABLE audience IS 'One version of a list: of a task''s, or of a saved one. An upload writes its rows under a new version; task.audience_id or saved_list.audience_id is moved to it in one statement when it is whole. Dropped versions are removed by the purge.';
 COMMENT ON COLUMN audience.columns IS 'The names of the upload''s further columns, in the order of recipient.vars.';
+COMMENT ON COLUMN audience.version IS 'Counts the versions of a saved list, from 1. Null while it is uploaded, and for the list of a task.';
 
 CREATE TABLE audience_copy (
     audience_id bigint NOT NULL,
@@ -384,6 +390,66 @@ CREATE TABLE recipient_state (
 );
 COMMENT ON TABLE recipient_state IS 'Names of recipient.state.';
 
+CREATE TABLE saved_list (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    audience_id bigint,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT saved_list_pkey PRIMARY KEY (id),
+    CONSTRAINT saved_list_name_unique UNIQUE (app_id, name),
+    CONSTRAINT saved_list_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT saved_list_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id)
+);
+COMMENT ON TABLE saved_list IS 'A list with a name that many tasks use. Its versions are rows of audience; audience_id is the newest that is whole. A task copies the rows of a version.';
+
+CREATE TABLE schedule (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    name text NOT NULL,
+    cron text NOT NULL,
+    time_zone text NOT NULL,
+    list_id bigint,
+    task jsonb NOT NULL,
+    next_at timestamp with time zone,
+    note text NOT NULL DEFAULT ''::text,
+    created_by text NOT NULL,
+    enabled_by text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT schedule_pkey PRIMARY KEY (id),
+    CONSTRAINT schedule_name_unique UNIQUE (app_id, name),
+    CONSTRAINT schedule_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT schedule_list_fkey FOREIGN KEY (list_id) REFERENCES saved_list(id),
+    CONSTRAINT schedule_runs_in_a_name CHECK (next_at IS NULL OR enabled_by IS NOT NULL)
+);
+CREATE INDEX schedule_due_idx ON public.schedule USING btree (next_at) WHERE (next_at IS NOT NULL);
+COMMENT ON TABLE schedule IS 'What is sent again and again: a cron spec in a time zone, and the task (push.TaskSpec) that each tick makes, for all or for the newest version of a saved list.';
+COMMENT ON COLUMN schedule.next_at IS 'The first tick that has not been dealt with. Null while it is paused.';
+COMMENT ON COLUMN schedule.enabled_by IS 'Who let it run: the sender of its tasks.';
+
+CREATE TABLE schedule_tick (
+    schedule_id bigint NOT NULL,
+    tick text COLLATE "C" NOT NULL,
+    at timestamp with time zone NOT NULL,
+    outcome text NOT NULL DEFAULT 'missed'::text,
+    task_id bigint,
+    code text NOT NULL DEFAULT ''::text,
+    note text NOT NULL DEFAULT ''::text,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT schedule_tick_pkey PRIMARY KEY (schedule_id, tick),
+    CONSTRAINT schedule_tick_task_unique UNIQUE (task_id),
+    CONSTRAINT schedule_tick_schedule_fkey FOREIGN KEY (schedule_id) REFERENCES schedule(id) ON DELETE CASCADE,
+    CONSTRAINT schedule_tick_task_fkey FOREIGN KEY (task_id) REFERENCES task(id),
+    CONSTRAINT schedule_tick_outcome_known CHECK (outcome = ANY (ARRAY['sent'::text, 'refused'::text, 'missed'::text])),
+    CONSTRAINT schedule_tick_sent_has_task CHECK ((outcome = 'sent'::text) = (task_id IS NOT NULL))
+);
+CREATE INDEX schedule_tick_at_idx ON public.schedule_tick USING btree (schedule_id, at);
+COMMENT ON TABLE schedule_tick IS 'What became of each tick of a schedule, once: the task that it made, or why it made none. A tick is named by the time on the wall with its zone, or, for a spec of every hour, by the instant.';
+
 CREATE TABLE suppression (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     app_id integer,
@@ -459,11 +525,13 @@ CREATE TABLE task (
     canary_sent integer NOT NULL DEFAULT 0,
     canary_refused integer NOT NULL DEFAULT 0,
     breaker_heals boolean NOT NULL DEFAULT false,
+    source_id bigint,
     source_task_id bigint,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
-    CONSTRAINT task_source_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
+    CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
     CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
@@ -486,15 +554,17 @@ CREATE TABLE task (
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
-CREATE INDEX task_source_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
+CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
+CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
-COMMENT ON COLUMN task.fill_cursor IS 'Audience "all": the last user id that was taken in, while the start job fills the audience.';
+COMMENT ON COLUMN task.fill_cursor IS 'How far the start job has come with filling the list: the last user id taken in (audience "all"), or the last row copied (source_id).';
 COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that its messages pass. Until then they are made one by one, from one chunk. Null again after a pause for breaker or restored.';
 COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
 COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
+COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
 
 CREATE VIEW task_recipient AS

@@ -62,6 +62,11 @@ func (a *API) admit(r *http.Request, route Route) (*call, error) {
 			return nil, err
 		}
 	}
+	if strings.Contains(route.Pattern, "{schedule}") {
+		if c.schedule, err = a.visibleSchedule(r.Context(), c.principal, r.PathValue("schedule")); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
 }
 

@@ -51,8 +51,8 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, tokens *auth.Token
 // Route is one row of the route table.
 type Route struct {
 	Method string
-	// Pattern is the path of http.ServeMux. {app} is the key of an app and {id} the id of a task: the guard resolves both, and the
-	// token must see them.
+	// Pattern is the path of http.ServeMux. {app} is the key of an app, {id} the id of a task and {schedule} that of a schedule: the guard
+	// resolves them, and the token must see them.
 	Pattern string
 	// Role is the weakest role that may call; NoRole is everybody, also without a token.
 	Role auth.Role

@@ -20,6 +20,8 @@ type call struct {
 	app push.App
 	// task is what {id} names; zero where the path has none.
 	task push.Task
+	// schedule is what {schedule} names; zero where the path has none.
+	schedule push.Schedule
 	// body is the JSON body as it came; nil where the handler reads it itself.
 	body []byte
 	// path reads a part of the path by its name in the pattern.

@@ -31,6 +31,7 @@ func TestProblemOf_IsOneTableFromErrorsToAnswers(t *testing.T) {
 		"AlreadyScheduled":  {&push.Refusal{Code: push.RefusedAlreadyScheduled}, 409, "already_scheduled"},
 		"WrongState":        {&push.Refusal{Code: push.RefusedWrongState}, 409, "wrong_state"},
 		"InUse":             {&push.Refusal{Code: push.RefusedInUse}, 409, "in_use"},
+		"ScheduleRuns":      {&push.Refusal{Code: push.RefusedScheduleRuns}, 409, "schedule_runs"},
 		"EmptyAudience":     {&push.Refusal{Code: push.RefusedEmptyAudience}, 422, "empty_audience"},
 		"NoPermit":          {&push.Refusal{Code: push.RefusedNoPermit}, 422, "no_permit"},
 		"ProductOffShelf":   {&push.Refusal{Code: push.RefusedProductOffShelf}, 422, "product_off_shelf"},

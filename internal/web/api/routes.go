@@ -12,6 +12,8 @@ func (a *API) Routes() []Route {
 		get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 		app                        = "/api/v1/apps/{app}"
 		task                       = "/api/v1/tasks/{id}"
+		list                       = app + "/lists/{name}"
+		schedule                   = "/api/v1/schedules/{schedule}"
 	)
 	var routes []Route
 	add := func(method, pattern string, role auth.Role, h handler, query ...string) {
@@ -50,7 +52,22 @@ func (a *API) Routes() []Route {
 	add(del, task, auth.Author, handle(a, http.StatusNoContent, a.deleteTask))
 	add(post, task+"/product", auth.Author, handle(a, http.StatusOK, a.refreshProduct))
 
-	add(put, task+"/audience", auth.Author, a.uploadAudience, "filename", "user_id_column", "exclude_task", "limit")
+	add(get, app+"/lists", auth.Viewer, handle(a, http.StatusOK, a.listLists), "limit", "cursor")
+	add(put, list, auth.Author, a.uploadList, "filename", "user_id_column", "limit")
+	add(get, list, auth.Viewer, handle(a, http.StatusOK, a.showList))
+	add(del, list, auth.Author, handle(a, http.StatusNoContent, a.deleteList))
+	add(get, list+"/rejects.csv", auth.Viewer, a.downloadListRejects, "version")
+
+	add(get, "/api/v1/schedules", auth.Viewer, handle(a, http.StatusOK, a.listSchedules), "app", "limit", "cursor")
+	add(post, "/api/v1/schedules", auth.Author, handle(a, http.StatusCreated, a.createSchedule))
+	add(get, schedule, auth.Viewer, handle(a, http.StatusOK, a.showSchedule))
+	add(patch, schedule, auth.Author, handle(a, http.StatusOK, a.changeSchedule))
+	add(del, schedule, auth.Author, handle(a, http.StatusNoContent, a.deleteSchedule))
+	add(post, schedule+"/pause", auth.Approver, handle(a, http.StatusOK, a.turnSchedule(a.d.PauseSchedule)))
+	add(post, schedule+"/resume", auth.Approver, handle(a, http.StatusOK, a.turnSchedule(a.d.ResumeSchedule)))
+	add(get, schedule+"/ticks", auth.Viewer, handle(a, http.StatusOK, a.listTicks), "limit", "cursor")
+
+	add(put, task+"/audience", auth.Author, a.uploadAudience, "list", "filename", "user_id_column", "exclude_task", "limit")
 	add(get, task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
 	add(get, task+"/rejects.csv", auth.Viewer, a.downloadRejects)
 	add(get, task+"/audience/rejects.csv", auth.Viewer, a.downloadRejects) // the contract can be read either way

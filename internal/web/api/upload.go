@@ -29,7 +29,8 @@ func (a *API) showAudience(ctx context.Context, c *call, _ *none) (*audienceAnsw
 	return answerOf(audience), err
 }
 
-// uploadAudience streams the body into a new version of the task's list. It may take long: only standing still ends it.
+// uploadAudience streams the body into a new version of the task's list, or copies a saved list there. It may take long: only standing
+// still ends it.
 func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) error {
 	up := dispatch.Upload{
 		Filename: c.text("filename"), ContentType: r.Header.Get("Content-Type"), IDColumn: c.text("user_id_column"),
@@ -43,12 +44,18 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 			return fmt.Errorf("exclude_task: %w", err)
 		}
 	}
-	if r.ContentLength > a.cfg.MaxUpload {
-		return &http.MaxBytesError{Limit: a.cfg.MaxUpload}
+	body, err := a.openUpload(w, r)
+	if err != nil {
+		return err
 	}
-	body := &patientReader{body: http.MaxBytesReader(w, r.Body, a.cfg.MaxUpload), conn: http.NewResponseController(w), stall: a.cfg.Stall}
 	up.Body = body
-	audience, err := a.d.UploadAudience(r.Context(), c.principal.Name, c.task.ID, up)
+	var audience push.Audience
+	if c.given("list") {
+		body.done()
+		audience, err = a.d.TakeList(r.Context(), c.principal.Name, c.task.ID, c.text("list"), up)
+	} else {
+		audience, err = a.d.UploadAudience(r.Context(), c.principal.Name, c.task.ID, up)
+	}
 	body.done()
 	if err != nil {
 		return err
@@ -59,6 +66,14 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	}
 	out.write(w)
 	return nil
+}
+
+// openUpload makes the reader of the body of an upload.
+func (a *API) openUpload(w http.ResponseWriter, r *http.Request) (*patientReader, error) {
+	if r.ContentLength > a.cfg.MaxUpload {
+		return nil, &http.MaxBytesError{Limit: a.cfg.MaxUpload}
+	}
+	return &patientReader{body: http.MaxBytesReader(w, r.Body, a.cfg.MaxUpload), conn: http.NewResponseController(w), stall: a.cfg.Stall}, nil
 }
 
 // patientReader gives each read of a body its own time: an upload of any length goes through, one that stands still does not.
@@ -98,11 +113,16 @@ func (a *API) downloadRejects(w http.ResponseWriter, r *http.Request, c *call) e
 	if err != nil {
 		return err
 	}
-	rows, err := a.store.Rejects(r.Context(), audience.ID, 0, maxLimit)
+	return a.streamRejects(w, r, audience.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+}
+
+// streamRejects writes the refused rows of a version of a list as a file.
+func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, audienceID int64, name string) error {
+	rows, err := a.store.Rejects(r.Context(), audienceID, 0, maxLimit)
 	if err != nil {
 		return err
 	}
-	download(w, "text/csv; charset=utf-8", fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	download(w, "text/csv; charset=utf-8", name)
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
 	file := intake.NewRejectWriter(w)
@@ -115,7 +135,7 @@ func (a *API) downloadRejects(w http.ResponseWriter, r *http.Request, c *call) e
 		if err = errors.Join(err, file.Flush()); err != nil || len(rows) < maxLimit {
 			break
 		}
-		rows, err = a.store.Rejects(r.Context(), audience.ID, rows[len(rows)-1].Line, maxLimit)
+		rows, err = a.store.Rejects(r.Context(), audienceID, rows[len(rows)-1].Line, maxLimit)
 	}
 	if err = errors.Join(err, file.Flush()); err != nil {
 		a.abort(r, err)
