@@ -37,7 +37,7 @@ func TestFrozen_WhateverItHolds_AnotherDaemonGoesOn(t *testing.T) {
 				}
 				return false
 			})
-			t.Cleanup(wire.Thaw) // so that it can stop
+			t.Cleanup(wire.Thaw)                                             // so that it can stop
 			_, err := b.dispatcher().Send(t.Context(), "test", task.ID, nil) // not by the one that may be frozen already
 			require.NoError(t, err)
 			select {
