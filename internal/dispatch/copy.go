@@ -174,7 +174,7 @@ func (d *Dispatcher) emptyAudience(ctx context.Context, t push.Task) error {
 func (d *Dispatcher) tendCopies(ctx context.Context) error {
 	copies, err := d.st.Copies(ctx)
 	for _, c := range copies {
-		d.tending.Go(func() {
+		d.beside(ctx, func(ctx context.Context) {
 			if _, err := d.st.PlanAlone(ctx, c.TaskID, func(ctx context.Context) error { return d.copyPages(ctx, c, nil) }); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "list not copied", slog.Any("task_id", c.TaskID), slog.Any("err", err))
 			}

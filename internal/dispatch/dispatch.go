@@ -132,6 +132,8 @@ type Dispatcher struct {
 	callers  *callers
 	jobsPool *pgxpool.Pool
 	stop     context.CancelFunc
+	// life ends when Stop has no more use for what runs beside the jobs.
+	life     context.Context //nolint:containedctx // it is the daemon, not a call, that ends it
 	tending  sync.WaitGroup
 	draining atomic.Bool
 	// wakeFrom is where the sweep of waiting rows goes on. Only that sweep touches it.

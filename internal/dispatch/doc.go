@@ -56,6 +56,14 @@
 // that failed. Rows that a claim wrote ahead although it seemed to fail are found under the lease and put back before their
 // slots are used again.
 //
+// A process that is stopped, or whose machine is gone, still holds the locks of its transactions: the server ends them 5 s (sweeps,
+// plans, claims, ends of runs) to 15 s after they were last heard of, so that no sweep, start or plan waits for it longer. Chunks of
+// dead owners are freed beside all other work, which may wait for a lock that only the freeing lets go. When such a process goes on,
+// it beats again at once; it makes no call for what it held before ([node.held]).
+//
+// A run that ends without knowing what it left in the tables keeps its slots until its chunk is out of this process's name
+// ([runs.owe]), so that the rows in sending are never more than the slots.
+//
 // # Waiting
 //
 // In a task with wait_for_permit_until, a recipient without a permit is waiting and not skipped. Whoever takes a permit in wakes

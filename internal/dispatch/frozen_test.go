@@ -37,8 +37,9 @@ func TestFrozen_WhateverItHolds_AnotherDaemonGoesOn(t *testing.T) {
 				}
 				return false
 			})
-			t.Cleanup(wire.Thaw) // so that it can stop
-			b.send(task.ID)
+			t.Cleanup(wire.Thaw)                                             // so that it can stop
+			_, err := b.dispatcher().Send(t.Context(), "test", task.ID, nil) // not by the one that may be frozen already
+			require.NoError(t, err)
 			select {
 			case <-frozen:
 			case <-time.After(20 * time.Second):

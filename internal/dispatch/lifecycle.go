@@ -41,6 +41,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		return fmt.Errorf("make queue worker: %w", err)
 	}
 	ctx, d.stop = context.WithCancel(ctx)
+	d.life = ctx
 	entries, err := d.cronEntries(ctx)
 	if err != nil {
 		pool.Close()

@@ -57,6 +57,14 @@ func everySecond(ctx context.Context, fn func()) {
 	}
 }
 
+// beside does work that a sweep begins and does not wait for: it goes on when the sweep, and so ctx, has ended, until Stop.
+func (d *Dispatcher) beside(ctx context.Context, work func(ctx context.Context)) {
+	if d.life != nil {
+		ctx = d.life
+	}
+	d.tending.Go(func() { work(ctx) })
+}
+
 // sweep runs fn unless it runs on another daemon, and logs its error.
 func (d *Dispatcher) sweep(ctx context.Context, name string, fn func(ctx context.Context) error) {
 	if _, err := d.st.Sweep(ctx, name, fn); err != nil && ctx.Err() == nil {
@@ -143,7 +151,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case !t.Planned:
 		if t.StartedAgo > startAge {
 			// Beside the sweep: filling an audience may take minutes. Whoever plans already keeps this one out.
-			d.tending.Go(func() { d.planLogged(ctx, t.ID) })
+			d.beside(ctx, func(ctx context.Context) { d.planLogged(ctx, t.ID) })
 		}
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)

@@ -28,13 +28,16 @@ func TestTaskSpec_Validate_BoundsTimes(t *testing.T) {
 		time.Date(2101, 1, 1, 7, 59, 59, 0, shanghai):    true,
 		time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC):      true,
 	} {
-		s := TaskSpec{TemplateID: "T", NotAfter: &at, WaitForPermitUntil: &at}
-		s.Normalize()
-		if good {
-			require.NoError(t, s.Validate(), at)
-			continue
+		for field, s := range map[string]TaskSpec{
+			"not_after": {TemplateID: "T", NotAfter: &at}, "wait_for_permit_until": {TemplateID: "T", WaitForPermitUntil: &at},
+		} {
+			s.Normalize()
+			if good {
+				require.NoError(t, s.Validate(), at)
+				continue
+			}
+			require.Equal(t, []string{field + " bad_time"}, rules(s.Validate()), at)
 		}
-		require.Equal(t, []string{"not_after bad_time", "wait_for_permit_until bad_time"}, rules(s.Validate()), at)
 	}
 }
 
