@@ -6,8 +6,8 @@ COMMENT ON COLUMN recipient.in_doubt IS
     'on_unknown "resend": an attempt with an earlier permit may have got through, and the row went on with another one. It ends sent or unknown, never failed or skipped, and may have reached the user twice.';
 
 ALTER TABLE task ADD COLUMN source_task_id bigint;
-ALTER TABLE task ADD CONSTRAINT task_source_fkey FOREIGN KEY (source_task_id) REFERENCES task (id) ON DELETE SET NULL;
-CREATE INDEX task_source_idx ON task (source_task_id) WHERE source_task_id IS NOT NULL;
+ALTER TABLE task ADD CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task (id) ON DELETE SET NULL;
+CREATE INDEX task_source_task_idx ON task (source_task_id) WHERE source_task_id IS NOT NULL;
 CREATE INDEX task_waits_idx ON task (app_id) WHERE state = 'sending' AND wait_for_permit_until IS NOT NULL;
 COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
 
@@ -29,7 +29,7 @@ COMMENT ON COLUMN audience_copy.next_seq IS 'The first seq of the source that ha
 
 -- +goose Down
 DROP TABLE audience_copy;
-DROP INDEX task_waits_idx, task_source_idx;
-ALTER TABLE task DROP CONSTRAINT task_source_fkey;
+DROP INDEX task_waits_idx, task_source_task_idx;
+ALTER TABLE task DROP CONSTRAINT task_source_task_fkey;
 ALTER TABLE task DROP COLUMN source_task_id;
 ALTER TABLE recipient DROP COLUMN in_doubt;

@@ -126,9 +126,9 @@ func (c *cli) appList() *cobra.Command {
 			return c.answer(map[string]any{"apps": apps}, func(w io.Writer) {
 				rows := make([][]string, len(apps))
 				for i, a := range apps {
-					rows[i] = []string{a.Key, a.AppID, a.BaseURL, switchText(a), limits(a.AppSettings), s.clock.minute(a.CreatedAt)}
+					rows[i] = []string{a.Key, a.AppID, a.BaseURL, switchText(a), limits(a.AppSettings), quotaText(a), s.clock.minute(a.CreatedAt)}
 				}
-				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "LIMITS", "CREATED"}, rows)
+				table(w, []string{"KEY", "APPID", "PLATFORM", "STATE", "LIMITS", "QUOTA", "CREATED"}, rows)
 			})
 		}),
 	}

@@ -113,3 +113,21 @@ func limits(s push.AppSettings) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// quotaText says what is used of the day's calls: by the platform's word, and of the budget.
+func quotaText(a push.App) string {
+	var parts []string
+	if q := a.Quota; q.Limit != nil && q.Used != nil && *q.Limit > 0 {
+		parts = append(parts, fmt.Sprintf("%d/%d", *q.Used, *q.Limit))
+	}
+	if a.DailyBudget > 0 {
+		parts = append(parts, fmt.Sprintf("budget %d/%d", a.Quota.BudgetUsed, a.DailyBudget))
+	}
+	if a.Quota.OutUntil != nil {
+		parts = append(parts, "used up")
+	}
+	if parts == nil {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -86,3 +86,15 @@ func (d *Dispatcher) StartDue(ctx context.Context) { d.startDueAndPlan(ctx) }
 
 // QuotaUntil is when a quota is tried again.
 var QuotaUntil = quotaUntil //nolint:gochecknoglobals // for the test
+
+// Beats is a node's memory of its beats, for a test that lets time pass by itself.
+type Beats struct{ n *node }
+
+// NewBeats is a node that has been one for age.
+func NewBeats(age time.Duration) Beats { return Beats{&node{start: time.Now().Add(-age)}} }
+
+// At notes a beat asked for at an age.
+func (b Beats) At(age time.Duration) { b.n.note(age, false) }
+
+// Held says that a lease taken at an age is held now.
+func (b Beats) Held(since time.Duration) bool { return b.n.held(since) }

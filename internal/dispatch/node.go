@@ -36,7 +36,9 @@ type node struct {
 	beaten atomic.Int64
 	// since is when the beats without a gap began, in nanoseconds since start.
 	since atomic.Int64
-	start time.Time
+	// lapsed is when the first beat was asked for after others could have taken this node's chunks, in nanoseconds since start.
+	lapsed atomic.Int64
+	start  time.Time
 	// check is asked on each new connection, before the beat that lets calls start.
 	check func(ctx context.Context) error
 }
@@ -57,6 +59,15 @@ func startNode(ctx context.Context, st *store.Store, url, name string, log *slog
 // fresh says whether the last committed beat is young enough for a call to start.
 func (n *node) fresh() bool {
 	return n != nil && time.Since(n.start)-time.Duration(n.beaten.Load()) < beatTTL
+}
+
+// age is how long this process has been a node: a moment to ask [node.held] about.
+func (n *node) age() time.Duration { return time.Since(n.start) }
+
+// held says that a lease that was taken at a moment cannot have been taken by others since: no beat was late. A process that was
+// stopped and goes on beats again at once, and is fresh; what it held before is lost all the same.
+func (n *node) held(since time.Duration) bool {
+	return n.fresh() && time.Duration(n.lapsed.Load()) <= since
 }
 
 // watches says whether this process has seen the beats of the others for long enough to miss one.
@@ -115,7 +126,11 @@ func (n *node) beat(ctx context.Context) error {
 
 // note remembers a committed beat. A new connection, or a gap since the beat before, ends what this process can say of others.
 func (n *node) note(asked time.Duration, anew bool) {
-	if anew || asked-time.Duration(n.beaten.Load()) > beatTTL {
+	gap := asked-time.Duration(n.beaten.Load()) > beatTTL
+	if gap {
+		n.lapsed.Store(int64(asked))
+	}
+	if anew || gap {
 		n.since.Store(int64(asked))
 	}
 	n.beaten.Store(int64(asked))

@@ -115,7 +115,10 @@ func TestQuota_KnownToBeGone_PausesBeforeItIsMet(t *testing.T) {
 	b.send(task.ID)
 	b.work(b.d)
 	b.wait(task.ID, push.TaskPaused)
-	require.Equal(t, 1, b.count(`SELECT count(*) FROM app WHERE quota_limit = 1`), "what the platform said is kept")
+	app, err := b.st.App(t.Context(), appKey)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, *app.Quota.Limit, "what the platform said is kept, and shown")
+	require.NotNil(t, app.Quota.OutUntil)
 }
 
 func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {
@@ -136,6 +139,9 @@ func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {
 	require.LessOrEqual(t, b.sim.Stats().Calls, int64(35))
 	require.GreaterOrEqual(t, b.sim.Stats().Calls, int64(25), "what was granted and not used is given back, but for the end")
 	require.Contains(t, b.wait(first.ID, push.TaskPaused).Note, "预算")
+	app, err := b.st.App(t.Context(), appKey)
+	require.NoError(t, err)
+	require.InDelta(t, 30, float64(app.Quota.BudgetUsed), 5)
 
 	_, err = b.d.SetAppSettings(t.Context(), "test", appKey, func(s *push.AppSettings) error { s.DailyBudget = 0; return nil })
 	require.NoError(t, err)

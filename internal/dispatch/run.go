@@ -36,6 +36,8 @@ type run struct {
 	client  *appClient
 	answers chan answer
 	until   time.Time
+	// begun is when the lease was asked for, by the age of the node.
+	begun time.Duration
 	// place is the run's hold of a worker, which another task may come to need more.
 	place *ticket
 
@@ -68,6 +70,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	if d.draining.Load() || !d.node.fresh() {
 		return errNotNow
 	}
+	begun := d.node.age()
 	lease, ok, err := d.lease(ctx, taskID, no, generation)
 	if err != nil || !ok {
 		return err
@@ -88,7 +91,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	defer d.gate.leave(taskID)
 	r := &run{
 		Run: lease, d: d, log: d.log.With(slog.Any("task_id", taskID), slog.Any("chunk", no), slog.Any("lease", lease.Lease)), answers: make(chan answer, d.cfg.InFlight),
-		until: time.Now().Add(runLimit), place: place, cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: lease.Generation > 1 || lease.Left > 0,
+		until: time.Now().Add(runLimit), begun: begun, place: place, cursor: lease.Lo, hi: lease.Hi, users: map[int32]string{}, yield: 1, ambiguous: lease.Generation > 1 || lease.Left > 0,
 	}
 	if r.canary = d.newCanary(lease); r.canary != nil && !r.canary.Turn {
 		r.wait = contendedWait
@@ -148,9 +151,12 @@ func (r *run) send(ctx context.Context) error {
 	}
 }
 
+// open says whether a call of this run may start now.
+func (r *run) open() bool { return r.d.gate.open(r.TaskID) && r.d.node.held(r.begun) }
+
 // stopped says that nothing more is to be claimed in this run.
 func (r *run) stopped(ctx context.Context) bool {
-	return r.closed || ctx.Err() != nil || !r.d.gate.open(r.TaskID) || !time.Now().Before(r.until) || r.d.shares.yields(r.place)
+	return r.closed || ctx.Err() != nil || !r.open() || !time.Now().Before(r.until) || r.d.shares.yields(r.place)
 }
 
 // claim claims batches while there are slots. With nothing in flight it waits for slots; otherwise it takes what there is.
@@ -278,11 +284,11 @@ func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time)
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
 		return a
 	}
-	if _, err := r.client.tokens.Token(ctx); err == nil && p != nil && !p.wait(ctx, at, func() bool { return r.d.gate.open(r.TaskID) }) {
+	if _, err := r.client.tokens.Token(ctx); err == nil && p != nil && !p.wait(ctx, at, r.open) {
 		a.at = time.Now()
 		return a
 	} // else the send meets the same error, and says what it means
-	if !r.d.gate.open(r.TaskID) {
+	if !r.open() {
 		a.at = time.Now()
 		return a
 	}

@@ -18,8 +18,21 @@ type App struct {
 	AppSettings
 	PausedAt  *time.Time `json:"paused_at"`
 	PausedBy  *string    `json:"paused_by"`
+	Quota     AppQuota   `json:"quota"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
+}
+
+// AppQuota is what is known of the calls that an app may make on the platform's day, which begins at 00:00 Asia/Shanghai.
+type AppQuota struct {
+	// Limit and Used are what the platform said last, at AskedAt; nil before it was asked. A Limit of 0 is none.
+	Limit   *int64     `json:"limit"`
+	Used    *int64     `json:"used"`
+	AskedAt *time.Time `json:"asked_at"`
+	// BudgetUsed is how much of the app's daily budget was granted today; 0 without a budget.
+	BudgetUsed int64 `json:"budget_used"`
+	// OutUntil is when an app whose quota or budget is used up tries again; nil while it lasts.
+	OutUntil *time.Time `json:"out_until"`
 }
 
 // AppSettings are the limits and courtesies of an app. All of them hold over all daemons and tasks together, and a change holds at once.

@@ -32,14 +32,20 @@ func (s *Sim) Watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		if now.Sub(last) > watchTick+stallAfter {
-			s.mu.Lock()
-			if len(s.stalls) < maxStalls {
-				s.stalls = append(s.stalls, Stall{From: last, To: now})
-			}
-			s.mu.Unlock()
-		}
+		s.ticked(last, now)
 		last = now
+	}
+}
+
+// ticked notes a stall if now comes too late after the tick before.
+func (s *Sim) ticked(last, now time.Time) {
+	if now.Sub(last) <= watchTick+stallAfter {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.stalls) < maxStalls {
+		s.stalls = append(s.stalls, Stall{From: last, To: now})
 	}
 }
 

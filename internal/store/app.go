@@ -10,12 +10,15 @@ import (
 )
 
 const appColumns = `id, key, appid, base_url, rate_per_second, ramp_from, ramp_minutes, daily_budget, to_char(quiet_from, 'HH24:MI'),
-	to_char(quiet_to, 'HH24:MI'), daily_cap, paused_at, paused_by, created_at, updated_at`
+	to_char(quiet_to, 'HH24:MI'), daily_cap, paused_at, paused_by, created_at, updated_at,
+	quota_limit, quota_used, quota_asked_at, quota_until,
+	coalesce((SELECT d.calls FROM app_day d WHERE d.app_id = app.id AND d.day = (now() AT TIME ZONE 'Asia/Shanghai')::date), 0)`
 
 func appFields(a *push.App) []any {
 	return []any{
 		&a.ID, &a.Key, &a.AppID, &a.BaseURL, &a.RatePerSecond, &a.RampFrom, &a.RampMinutes, &a.DailyBudget, &a.QuietFrom,
 		&a.QuietTo, &a.DailyCap, &a.PausedAt, &a.PausedBy, &a.CreatedAt, &a.UpdatedAt,
+		&a.Quota.Limit, &a.Quota.Used, &a.Quota.AskedAt, &a.Quota.OutUntil, &a.Quota.BudgetUsed,
 	}
 }
 

@@ -131,6 +131,21 @@ COMMENT ON TABLE audience IS 'One version of a list: of a task''s, or of a saved
 COMMENT ON COLUMN audience.columns IS 'The names of the upload''s further columns, in the order of recipient.vars.';
 COMMENT ON COLUMN audience.version IS 'Counts the versions of a saved list, from 1. Null while it is uploaded, and for the list of a task.';
 
+CREATE TABLE audience_copy (
+    audience_id bigint NOT NULL,
+    source_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    reasons smallint[] NOT NULL DEFAULT '{}'::smallint[],
+    next_seq integer NOT NULL DEFAULT 0,
+    CONSTRAINT audience_copy_pkey PRIMARY KEY (audience_id),
+    CONSTRAINT audience_copy_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id) ON DELETE CASCADE,
+    CONSTRAINT audience_copy_progress_not_negative CHECK (next_seq >= 0)
+);
+COMMENT ON TABLE audience_copy IS 'Lists that are being copied from another task, page by page: whoever takes the row copies the next page. The row goes when the list is put in force or given up.';
+COMMENT ON COLUMN audience_copy.source_id IS 'The version of the list of task_id that is copied. Once the task no longer has it in force, the copy is given up.';
+COMMENT ON COLUMN audience_copy.reasons IS 'Only the recipients that ended for one of these reasons; empty is all.';
+COMMENT ON COLUMN audience_copy.next_seq IS 'The first seq of the source that has not been looked at.';
+
 CREATE TABLE audience_reject (
     audience_id bigint NOT NULL,
     line integer NOT NULL,
@@ -354,6 +369,7 @@ CREATE TABLE recipient (
     retry_at timestamp with time zone,
     sent_at timestamp with time zone,
     updated_at timestamp with time zone,
+    in_doubt boolean NOT NULL DEFAULT false,
     CONSTRAINT recipient_pkey PRIMARY KEY (audience_id, seq),
     CONSTRAINT recipient_user_unique UNIQUE (user_id, audience_id),
     CONSTRAINT recipient_ambiguous_keeps_openid CHECK (NOT ambiguous OR openid IS NOT NULL),
@@ -364,6 +380,7 @@ CREATE TABLE recipient (
 COMMENT ON TABLE recipient IS 'One user of one task with its outcome. Keyed by the version of the list (task.audience_id), so that an upload in progress is apart from the list in force.';
 COMMENT ON COLUMN recipient.vars IS 'The upload''s further columns, an array in the order of audience.columns.';
 COMMENT ON COLUMN recipient.ambiguous IS 'An earlier attempt may have reached the user. The row then keeps its permit, and is only ever sent again with that one (invariant 5).';
+COMMENT ON COLUMN recipient.in_doubt IS 'on_unknown "resend": an attempt with an earlier permit may have got through, and the row went on with another one. It ends sent or unknown, never failed or skipped, and may have reached the user twice.';
 
 CREATE TABLE recipient_state (
     state smallint NOT NULL,
@@ -509,10 +526,12 @@ CREATE TABLE task (
     canary_refused integer NOT NULL DEFAULT 0,
     breaker_heals boolean NOT NULL DEFAULT false,
     source_id bigint,
+    source_task_id bigint,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
     CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
+    CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
     CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
@@ -536,6 +555,8 @@ CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY 
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
+CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
+CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
 COMMENT ON COLUMN task.note IS 'Why it is paused or missed, and what to do.';
@@ -544,6 +565,7 @@ COMMENT ON COLUMN task.canary_passed_at IS 'When its first calls had shown that 
 COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have made; canary_sent of them were sent, and the last canary_refused in a row refused the recipient.';
 COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
+COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
