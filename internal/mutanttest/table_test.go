@@ -50,8 +50,8 @@ func writtenAhead() []mutant {
 		{2, "a claim does not write `sending` before the call", "internal/store/claim.go",
 			"UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id,", "UPDATE recipient x SET state = 0, attempt = x.attempt + 1, permit_id = p.id,",
 			dispatchDir, []string{model}},
-		{2, "a batch's slots are given back before its outcomes are written", "internal/dispatch/run.go",
-			"	defer r.d.slots.give(r.TaskID, len(done))\n", "	r.d.slots.give(r.TaskID, len(done))\n",
+		{2, "a batch's slots are given back before its outcomes are written, and after", "internal/dispatch/run.go",
+			"	if err := r.record(ctx, done); err != nil {", "	r.d.slots.give(r.TaskID, len(done))\n	if err := r.record(ctx, done); err != nil {",
 			dispatchDir, []string{"TestInFlight_SevenNeverEight"}},
 		{2, "recipients are kept in an unlogged table", "migrations/00003_task.sql",
 			"CREATE TABLE recipient (", "CREATE UNLOGGED TABLE recipient (",
@@ -195,7 +195,7 @@ func stopped() []mutant {
 func levelTriggered() []mutant {
 	return []mutant{
 		{11, "the cron entry does not look for tasks that are due", "internal/dispatch/lifecycle.go",
-			"func() { d.sweepDue(ctx) }", "func() {}",
+			"			d.sweepDue(ctx)\n", "",
 			dispatchDir, []string{"TestSchedule_StartsOnTimeWithoutItsJob"}},
 		{11, "a task without chunks is left to its start job", "internal/dispatch/sweep.go",
 			"if t.StartedAgo > startAge {", "if t.StartedAgo < 0 {",
@@ -204,7 +204,7 @@ func levelTriggered() []mutant {
 			"if n, err := d.st.FreeLostJobs(ctx, lostJobAge); err != nil {", "if n, err := 0, error(nil); err != nil {",
 			dispatchDir, []string{model, "TestTakeover_JobDeleted"}},
 		{11, "a task that is late beyond its policy is sent all the same", "internal/dispatch/sweep.go",
-			`t.Misfire == "skip" && t.Late > misfireGrace`, `t.Misfire == "skip" && t.Late < 0`,
+			"t.Overdue || t.Late > d.grace(t.Misfire)", "t.Overdue",
 			dispatchDir, []string{"TestSchedule_Misfire"}},
 	}
 }
