@@ -30,6 +30,7 @@
 //     made only while this node's last committed beat is younger than 2.5 s, which is before anybody may take its chunks.
 //  7. The claim resolves user to openid under a lock that excludes moves of openids.
 //  8. The counters of a chunk change in the transaction of the rows they count.
+//  9. A call of a limited task starts at a slot that the database gave to nobody else, at most 8 ms late, or not at all ([pacer]).
 //  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
 //  11. Cron entries wake sweepers that read the tables; a lost tick loses nothing.
 //
@@ -71,6 +72,14 @@
 // permits that were given back. To wake is to make pending: the claim decides, also when the time is over, so a permit that arrives
 // as it ends serves its recipient or stays available. A chunk in which everyone waits is idle and not due: it holds no worker and
 // no place in the window.
+//
+// # Who is served
+//
+// Tasks share three things by the weights of their priorities (urgent 16, normal 4, bulk 1). The rate of an app: of the tasks that lack slots
+// the one that is behind gets the next, over all daemons (function take_slots). The workers of a daemon: a run ends early when a task waits
+// that has had less, and the worker it frees goes to that task, whatever the queue hands out ([shares], lease.go). The calls in flight of a
+// daemon ([slots]). Nobody starves: what is counted is what each has had for its weight, and the queue's strict priorities only say who is
+// tried first.
 //
 // # Retries
 //
