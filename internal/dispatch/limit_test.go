@@ -167,6 +167,6 @@ func TestRamp_TaskStartsSlowAndReachesTheRate(t *testing.T) {
 		arrived = append(arrived, m.At)
 	}
 	slices.SortFunc(arrived, time.Time.Compare)
-	require.Greater(t, average(arrived), 60.0)
+	require.Greater(t, average(arrived), 20.0)
 	require.Less(t, worst(arrived), 300, "half of the ramp is 225 a second, and it grows by 6 a second")
 }
