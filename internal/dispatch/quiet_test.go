@@ -37,9 +37,9 @@ func (b *bundle) urgent(task int64) {
 // on by itself, to each once, within two seconds of the setting that ends them.
 func TestQuietHours_Begin_StopTheCallsOnAllDaemonsWithinASecond(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *dispatch.Config) { c.InFlight, c.ChunkSize = 4, 20 })
+	b := setup(t, func(c *dispatch.Config) { c.InFlight, c.ChunkSize = 4, 50 })
 	b.faults(sim.Faults{LatencyMS: 80})
-	users := b.users(900, 2)
+	users := b.users(500, 2)
 	task, urgent := b.draft(users), b.draft(users[:100])
 	b.urgent(urgent.ID)
 	b.work(b.d)
@@ -84,7 +84,7 @@ func TestQuietHours_Begin_StopTheCallsOnAllDaemonsWithinASecond(t *testing.T) {
 	b.wait(task.ID, push.TaskSending, push.TaskDone)
 	require.Less(t, time.Since(changed), 5*time.Second)
 	b.wait(task.ID, push.TaskDone)
-	require.Equal(t, 900, b.audit(task.ID).Counts.Sent)
+	require.Equal(t, 500, b.audit(task.ID).Counts.Sent)
 	for i, u := range users {
 		want := 1
 		if i < 100 {
