@@ -58,11 +58,18 @@ func (d *Dispatcher) quotaOut(ctx context.Context, appID int32, taskID int64, un
 	return nil
 }
 
-// budgetUsedUp pauses all tasks of an app whose daily budget is gone, until the platform's next day.
+// budgetUsedUp pauses all tasks of an app whose daily budget is gone, until the platform's next day. It is looked at again under the
+// app's lock: the grant that said so may be older than a change of the budget, or than what another daemon gave back.
 func (d *Dispatcher) budgetUsedUp(ctx context.Context, appID int32, taskID int64) error {
 	day := time.Now().In(china)
 	next := time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, china).Add(quotaRestMin)
-	return d.quotaOut(ctx, appID, taskID, next, "今日推送预算已用完 The app's budget of the day is used up")
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		gone, err := d.st.BudgetUsedUp(ctx, appID)
+		if err != nil || !gone {
+			return err
+		}
+		return d.quotaOut(ctx, appID, taskID, next, "今日推送预算已用完 The app's budget of the day is used up")
+	})
 }
 
 // tendQuota brings back apps whose time has come: first one task, with one call, and the others once that call was not refused for the

@@ -27,6 +27,15 @@ func (s *Store) QuotaOut(ctx context.Context, appID int32, taskID int64, until, 
 	return changed, wrap(err, "pause app %d for its quota", appID)
 }
 
+// BudgetUsedUp says whether the daily budget of an app is gone, by its setting as it is now.
+func (s *Store) BudgetUsedUp(ctx context.Context, appID int32) (gone bool, err error) {
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT a.daily_budget > 0 AND coalesce(d.calls, 0) >= a.daily_budget
+		  FROM app a LEFT JOIN app_day d ON d.app_id = a.id AND d.day = (clock_timestamp() AT TIME ZONE 'Asia/Shanghai')::date
+		 WHERE a.id = $1 FOR NO KEY UPDATE OF a`, appID).Scan(&gone)
+	return gone, wrap(err, "budget of app %d", appID)
+}
+
 // DueQuotas lists apps whose quota is to be tried again now.
 func (s *Store) DueQuotas(ctx context.Context) ([]int32, error) {
 	rows, _ := s.db(ctx).Query(ctx, `SELECT id FROM app WHERE quota_until <= clock_timestamp() AND paused_at IS NULL ORDER BY id`)
