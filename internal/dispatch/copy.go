@@ -82,6 +82,12 @@ func (d *Dispatcher) copyTask(ctx context.Context, actor string, source push.Tas
 		if err := d.st.SetTaskSource(ctx, t.ID, source.ID); err != nil {
 			return err
 		}
+		if source.AudienceID == 0 && source.SourceID != 0 && reasons == nil && spec.Audience == push.AudienceList {
+			// The saved list that its start would have copied.
+			if err := d.st.SetTaskList(ctx, t.ID, source.SourceID); err != nil {
+				return err
+			}
+		}
 		if list {
 			if err := d.beginCopy(ctx, actor, t.ID, source, reasons); err != nil {
 				return err

@@ -243,3 +243,24 @@ func TestSavedList_CopyGoesOnWhereItStopped(t *testing.T) {
 	require.Equal(t, n, got.Counts.Total)
 	require.Equal(t, 13, b.count(`SELECT count(*) FROM chunk WHERE task_id = $1`, task))
 }
+
+// A clone of a task whose start has yet to copy its saved list is to copy it too, unless it gets a list of its own.
+func TestClone_OfATaskOfASavedList_TakesItTooUnlessItGetsItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.users(3, 2)
+	list := b.save("vip", "user_id\nu0\nu1\n")
+	source := b.draft(nil)
+	require.NoError(t, b.st.SetTaskList(t.Context(), source.ID, list.Newest.ID)) // as a tick does
+	same, err := b.d.Clone(t.Context(), "author", source.ID, true)
+	require.NoError(t, err)
+	own, err := b.d.Clone(t.Context(), "author", source.ID, true)
+	require.NoError(t, err)
+	b.upload(own.ID, []string{"u2"})
+	b.send(same.ID)
+	b.send(own.ID)
+	b.work(b.d)
+	require.Equal(t, 2, b.wait(same.ID, push.TaskDone).Counts.Sent)
+	require.Equal(t, 1, b.wait(own.ID, push.TaskDone).Counts.Sent)
+	require.Equal(t, map[string]int{openID("u0"): 1, openID("u1"): 1, openID("u2"): 1}, b.got())
+}

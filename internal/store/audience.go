@@ -116,7 +116,7 @@ func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reje
 // or has come to go to all while the list was uploaded.
 func (s *Store) FlipAudience(ctx context.Context, a push.Audience) (flipped bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		tag, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = NULL, updated_at = now() WHERE id = $1 AND state = 'draft' AND audience = 'list'`, a.TaskID)
+		tag, err := s.db(ctx).Exec(ctx, `UPDATE task SET audience_id = NULL, source_id = NULL, updated_at = now() WHERE id = $1 AND state = 'draft' AND audience = 'list'`, a.TaskID)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

@@ -31,10 +31,10 @@ func auditStatements() []string {
 		// Recipients to permits: who is not terminal and holds a permit, or is unknown, has it reserved for him; who was sent used it.
 		// A used permit may have been purged, after its expiry.
 		`SELECT CASE
-		        WHEN r.state IN (1, 5) AND r.permit_id IS NULL OR r.ambiguous AND r.state = 0 AND r.permit_id IS NULL THEN 'permit_missing'
-		        WHEN r.state IN (0, 1, 5, 6) AND r.permit_id IS NOT NULL AND (f.id IS NULL OR f.state <> 1 OR f.audience_id <> r.audience_id OR f.seq <> r.seq) THEN 'permit_not_reserved'
+		        WHEN r.permit_id IS NULL AND (r.state = 1 OR r.state = 5 AND NOT r.in_doubt OR r.state = 0 AND r.ambiguous) THEN 'permit_missing'
+		        WHEN r.state IN (0, 1, 5, 6) AND r.permit_id IS NOT NULL AND (f.id IS NULL AND r.state <> 5 OR f.state <> 1 OR f.audience_id <> r.audience_id OR f.seq <> r.seq) THEN 'permit_not_reserved'
 		        WHEN r.state = 0 AND r.permit_id IS NOT NULL AND NOT r.ambiguous THEN 'permit_kept_without_cause'
-		        WHEN r.state = 2 AND (r.permit_id IS NULL OR f.id IS NULL AND r.sent_at > now() - interval '1 day'
+		        WHEN r.state = 2 AND (r.permit_id IS NULL AND NOT r.in_doubt OR f.id IS NULL AND r.sent_at > now() - interval '1 day'
 		             OR f.state <> 2 OR f.audience_id <> r.audience_id OR f.seq <> r.seq) THEN 'sent_without_used_permit'
 		        WHEN r.permit_id IS NOT NULL AND f.user_id <> r.user_id THEN 'permit_of_another_user'
 		        END, 'recipient ' || r.seq || ', permit ' || coalesce(r.permit_id::text, 'none')
