@@ -14,7 +14,7 @@ import (
 // with code 0, no row left in sending by the node that ended, and in the end as many calls as recipients: none was repeated.
 func TestSIGTERM_AgainAndAgain_NoCallIsRepeated(t *testing.T) {
 	t.Parallel()
-	stops, recipients := 3, 700
+	stops, recipients := 3, 1200
 	if *longFlag {
 		stops, recipients = 20, 8000
 	}
@@ -23,7 +23,7 @@ func TestSIGTERM_AgainAndAgain_NoCallIsRepeated(t *testing.T) {
 	w.send(t, task, 0)
 	longest := time.Duration(0)
 	for i := range stops {
-		w.busy(t, 100)
+		w.busy(t, 40) // a daemon that has just begun, and one that holds 100
 		d := w.daemons[i%len(w.daemons)]
 		life, node, _ := d.now()
 		took, code := life.term()
