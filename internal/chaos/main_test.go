@@ -20,8 +20,14 @@ var (
 // binary is the program under test, built once.
 var binary string //nolint:gochecknoglobals // set once, by TestMain
 
+// TestMain builds the program, and lets all worlds of the short form run at a time: they mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen && !*longFlag {
+		_ = flag.Set("test.parallel", "4") // a name and a value that the flag takes
+	}
 	os.Exit(buildAndRun(m))
 }
 
