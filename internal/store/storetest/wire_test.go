@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,10 +17,10 @@ func TestWire_LosesTheAnswerToACommit_NotTheCommit(t *testing.T) {
 	direct, through := Connect(t, url), Connect(t, w.URL())
 	_, err := through.Exec(t.Context(), `CREATE TABLE x (n int)`)
 	require.NoError(t, err)
-	lost := 0
+	var lost atomic.Int32
 	w.Lose(func(e Exchange) bool {
 		if e.Committed && e.Has("INSERT INTO x") {
-			lost++
+			lost.Add(1)
 			return true
 		}
 		return false
@@ -34,7 +35,7 @@ func TestWire_LosesTheAnswerToACommit_NotTheCommit(t *testing.T) {
 	require.Error(t, insert(1))
 	_, err = through.Exec(t.Context(), `INSERT INTO x VALUES ($1)`, 2)
 	require.Error(t, err)
-	require.Equal(t, 2, lost)
+	require.EqualValues(t, 2, lost.Load())
 	w.Lose(nil)
 	require.NoError(t, insert(3))
 	var sum int
