@@ -14,6 +14,12 @@ import (
 	"minipush/internal/sim"
 )
 
+// patient is a daemon that goes on against a platform that does not answer, as long as it takes.
+func patient(c *dispatch.Config) {
+	c.Canary.Sent = -1
+	c.Breaker = dispatch.BreakerConfig{TroublePercent: 101, TroubleFor: time.Hour}
+}
+
 // unknowns sends a task to users, of whom the first n end unknown: their permit expired while it could not be learnt whether the message arrived.
 func (b *bundle) unknowns(users []string, n int) push.Task {
 	b.t.Helper()
@@ -49,7 +55,7 @@ func (b *bundle) ledger() string {
 // changes nothing; no permit is free again, for a word is no proof.
 func TestResolve_SettlesAndFreesNothing(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	b := setup(t, patient)
 	users := b.users(120, 2)
 	task := b.unknowns(users, 70) // over two chunks
 	free := b.count(`SELECT count(*) FROM form_id WHERE state = 0`)
@@ -84,7 +90,7 @@ func TestResolve_SettlesAndFreesNothing(t *testing.T) {
 // had said anything before. Of two who agree neither is refused.
 func TestResolve_TwoPeople(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	b := setup(t, patient)
 	users := b.users(100, 1)
 	task := b.unknowns(users, 60)
 	other := b.dispatcher()
@@ -135,7 +141,7 @@ func TestResolve_TwoPeople(t *testing.T) {
 // What is not unknown is not a person's to settle, and what was asked for badly is named.
 func TestResolve_Refusals(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	b := setup(t, patient)
 	users := b.users(10, 1)
 	task := b.unknowns(users, 2)
 	before := b.ledger()

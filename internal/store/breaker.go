@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,23 +43,28 @@ func (s *Store) Breakers(ctx context.Context) ([]Breaker, error) {
 	return list, wrap(err, "list breakers")
 }
 
-// LockBreaker reads the breaker of an app and locks it until the transaction ends; push.ErrNotFound if there is none.
+// LockBreaker reads the breaker of an app and locks it until the transaction ends; push.ErrNotFound if there is none. It is read once it
+// is locked: a statement that had to wait for the lock would show the task that probes as it was before the wait.
 func (s *Store) LockBreaker(ctx context.Context, appID int32) (Breaker, error) {
-	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT `+breakerColumns+` FROM breaker WHERE app_id = $1 FOR UPDATE`, appID)
-	b, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Breaker])
-	return b, wrap(err, "breaker of app %d", appID)
+	return s.lockBreaker(ctx, `$1::bigint`, int64(appID))
 }
 
 // LockBreakerOf is LockBreaker for the app of a task; open is false if there is none.
 func (s *Store) LockBreakerOf(ctx context.Context, task int64) (b Breaker, open bool, err error) {
-	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT `+breakerColumns+` FROM breaker WHERE app_id = (SELECT app_id FROM task WHERE id = $1) FOR UPDATE`, task)
-	b, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Breaker])
-	if isNoRows(err) {
+	b, err = s.lockBreaker(ctx, `(SELECT app_id FROM task WHERE id = $1::bigint)`, task)
+	if errors.Is(err, push.ErrNotFound) {
 		return b, false, nil
 	}
-	return b, err == nil, wrap(err, "breaker of task %d", task)
+	return b, err == nil, err
+}
+
+func (s *Store) lockBreaker(ctx context.Context, app string, id int64) (b Breaker, err error) {
+	if _, err := s.db(ctx).Exec(ctx, `SELECT FROM breaker WHERE app_id = `+app+` FOR UPDATE`, id); err != nil {
+		return b, wrap(err, "lock breaker")
+	}
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+breakerColumns+` FROM breaker WHERE app_id = `+app, id)
+	b, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Breaker])
+	return b, wrap(err, "read breaker")
 }
 
 // SetProbe writes who makes the next call (0: nobody yet), how many probes have failed, and when that is due or given up. The task

@@ -121,10 +121,12 @@ func (s *Store) FlipList(ctx context.Context, a push.Audience) error {
 // because a schedule sends to it or a task has yet to take its rows.
 func (s *Store) DeleteList(ctx context.Context, id int64) (inUse bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.db(ctx).QueryRow(ctx, `SELECT `+boundTx+` FROM saved_list WHERE id = $1 FOR UPDATE`, id).Scan(nil); err != nil {
+			return err
+		}
+		// After the lock, so that a schedule is seen whose making it waited for.
 		err := s.db(ctx).QueryRow(ctx, `
-			SELECT EXISTS (SELECT FROM schedule s WHERE s.list_id = l.id) OR EXISTS (
-			       SELECT FROM audience a WHERE a.list_id = l.id AND `+yetToTake+`), `+boundTx+`
-			  FROM saved_list l WHERE l.id = $1 FOR UPDATE`, id).Scan(&inUse, nil)
+			SELECT EXISTS (SELECT FROM schedule WHERE list_id = $1) OR EXISTS (SELECT FROM audience a WHERE a.list_id = $1 AND `+yetToTake+`)`, id).Scan(&inUse)
 		if err != nil || inUse {
 			return err
 		}

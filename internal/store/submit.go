@@ -117,10 +117,14 @@ func (s *Store) PauseTask(ctx context.Context, id int64, cause push.Cause, note 
 // ResumeTask takes causes out of a paused task's set; the pause ends when the set is empty, and a task that had not begun is then
 // scheduled as before. To take out product_changed is to accept the change.
 func (s *Store) ResumeTask(ctx context.Context, id int64, causes []push.Cause) (resumed bool, err error) {
+	// Computed of the row as it is once it is locked: a cause that was added meanwhile must stay.
+	const rest = `ARRAY(SELECT unnest(task.causes) EXCEPT SELECT unnest($2::text[]))`
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET causes = rest.causes, on_price_change = CASE WHEN 'product_changed' = ANY ($2::text[]) AND 'product_changed' = ANY (task.causes) THEN 'accept' ELSE on_price_change END, state = CASE WHEN cardinality(rest.causes) > 0 THEN 'paused' WHEN started_at IS NULL THEN 'scheduled' ELSE 'sending' END,
-		       breaker_heals = breaker_heals AND 'breaker' = ANY (rest.causes), note = CASE WHEN cardinality(rest.causes) = 0 THEN '' ELSE note END, updated_at = now()
-		  FROM (SELECT ARRAY(SELECT unnest(causes) FROM task WHERE id = $1 EXCEPT SELECT unnest($2::text[])) AS causes) rest
+		UPDATE task SET causes = `+rest+`, updated_at = now(),
+		       state = CASE WHEN `+rest+` <> '{}' THEN 'paused' WHEN started_at IS NULL THEN 'scheduled' ELSE 'sending' END,
+		       note = CASE WHEN `+rest+` <> '{}' THEN note ELSE '' END,
+		       breaker_heals = breaker_heals AND 'breaker' = ANY (`+rest+`),
+		       on_price_change = CASE WHEN 'product_changed' = ANY ($2::text[]) AND 'product_changed' = ANY (causes) THEN 'accept' ELSE on_price_change END
 		 WHERE id = $1 AND state = 'paused'`, id, causes)
 	return tag.RowsAffected() == 1, wrap(err, "resume task %d", id)
 }
