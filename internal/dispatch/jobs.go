@@ -159,16 +159,21 @@ func (d *Dispatcher) replaceStartJob(ctx context.Context, taskID int64, at *time
 	return d.insertStartJob(ctx, taskID, at)
 }
 
+// priorityFirst is the priority of a job that comes before those of all tasks.
+const priorityFirst = "first"
+
 // jobPriority is the queue's name of a task's priority. The queue serves the higher strictly first; that nobody starves is seen to by
 // [shares].
 func jobPriority(priority string) int {
 	switch priority {
-	case "urgent":
+	case priorityFirst:
 		return 1
+	case "urgent":
+		return 2
 	case "bulk":
-		return 3
+		return 4
 	}
-	return 2
+	return 3
 }
 
 // insertChunkJobs inserts the jobs of chunks that were just queued, in the transaction that ctx carries.

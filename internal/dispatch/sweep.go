@@ -114,9 +114,21 @@ func (d *Dispatcher) freeDead(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// free frees a chunk and queues it in the same transaction, before all that waits: whoever was being called has waited longest, and a
+// call that was ambiguous is best made again while the platform knows its permit.
 func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) (freed bool, err error) {
-	freed, err = d.st.FreeChunk(ctx, key, node)
-	if freed {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		if freed, err = d.st.FreeChunk(ctx, key, node); err != nil || !freed {
+			return err
+		}
+		queued, ok, err := d.st.QueueFreed(ctx, key)
+		if err != nil || !ok {
+			return err
+		}
+		queued.Priority = priorityFirst
+		return d.insertChunkJobs(ctx, key.TaskID, []store.QueuedChunk{queued})
+	})
+	if freed = freed && err == nil; freed {
 		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why))
 	}
 	return freed, err

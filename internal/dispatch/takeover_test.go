@@ -12,6 +12,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/sim"
 	"minipush/internal/store"
 )
 
@@ -101,6 +102,26 @@ func TestTakeover_ChunkOfADeadNode(t *testing.T) {
 			b.takenOver(task.ID, claimed, 4, users)
 		})
 	}
+}
+
+// A chunk that was freed is worked on next, before the whole window that was queued earlier.
+func TestTakeover_ComesBeforeWhatWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) {
+		c.ChunkSize, c.InFlight, c.Workers, c.Window, c.Canary.Sent = 20, 4, 1, 8, -1
+	})
+	users := b.users(240, 3)
+	task := b.draft(users)
+	b.faults(sim.Faults{LatencyMS: 60})
+	dead, err := b.st.InsertNode(t.Context(), "dead")
+	require.NoError(t, err)
+	claimed := b.lease(task.ID, dead, 5)
+	b.exec(`UPDATE node SET stopped_at = now() WHERE id = $1`, dead)
+	b.work(b.d)
+	b.takenOver(task.ID, claimed, 0, users)
+	require.GreaterOrEqual(t, b.count(`
+		SELECT count(*) FROM river.river_job j JOIN river.river_job f ON f.args @> '{"chunk": 0, "generation": 2}' AND f.kind = j.kind
+		 WHERE j.created_at < f.created_at AND j.attempted_at > f.attempted_at`), 5)
 }
 
 // A chunk in a daemon's own name that it does not run is freed by itself: a claim or an end had failed.

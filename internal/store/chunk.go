@@ -139,6 +139,18 @@ type Run struct {
 	Canary Canary
 }
 
+// QueueFreed queues a chunk that was freed, in the place in the window which its dead run had. ok is false if its task is not sending
+// or its app is paused, or somebody else has queued it.
+func (s *Store) QueueFreed(ctx context.Context, key ChunkKey) (queued QueuedChunk, ok bool, err error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), updated_at = clock_timestamp()
+		  FROM task t JOIN app a ON a.id = t.app_id
+		 WHERE c.task_id = $1 AND c.no = $2 AND c.state = 'idle' AND t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL
+		RETURNING c.no, c.generation, t.priority`, key.TaskID, key.No)
+	_, err = pgx.ForEachRow(rows, []any{&queued.No, &queued.Generation, &queued.Priority}, func() error { ok = true; return nil })
+	return queued, ok, wrap(err, "queue freed chunk %d/%d", key.TaskID, key.No)
+}
+
 // TakeLease makes node the owner of a queued chunk, under a lease higher than any before. ok is false if there is nothing to
 // do: the chunk is not queued with this generation.
 func (s *Store) TakeLease(ctx context.Context, taskID int64, no, generation int32, node int64) (run Run, ok bool, err error) {
