@@ -484,7 +484,7 @@ func (r *run) slowIfAsked(ctx context.Context, done []verdict) {
 	}
 }
 
-// warnIfAway says that the platform, or the way to it, is away: these recipients are tried again for as long as it takes.
+// warnIfAway says that the platform, the way to it, or the database with its token is away: these recipients are tried again for as long as it takes.
 func (r *run) warnIfAway(ctx context.Context, done []verdict) {
 	away := 0
 	var last error
@@ -494,7 +494,7 @@ func (r *run) warnIfAway(ctx context.Context, done []verdict) {
 		}
 	}
 	if away > 0 {
-		r.log.WarnContext(ctx, "platform not reached", slog.Any("calls", away), slog.Any("err", last))
+		r.log.WarnContext(ctx, "calls not made", slog.Any("calls", away), slog.Any("err", last))
 	}
 }
 

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 
 	"minipush/internal/push"
@@ -11,7 +12,7 @@ import (
 type signal int8
 
 const (
-	// signalNone: no call was made.
+	// signalNone: no call was made, for a reason of our own.
 	signalNone signal = iota
 	// signalAnswered: the platform lives, and says nothing about the list.
 	signalAnswered
@@ -29,7 +30,7 @@ const (
 func signalOf(a answer, v *verdict) signal {
 	r := a.result
 	switch {
-	case !a.started:
+	case !a.started, errors.Is(r.Err, errTables):
 		return signalNone
 	case r.Ambiguous, r.Class == wechat.ClassRetry && r.NotSent:
 		return signalTrouble

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,21 +207,22 @@ func (t *tokenSource) Invalidate(_ context.Context, failed string) error {
 	return nil
 }
 
-// renew reads the shared token, and where it is the version that was given up or outlived, or too old, replaces it.
+// errTables says that the token could not be had for the database's sake, which says nothing about the platform.
+var errTables = errors.New("the database does not answer")
+
+// renew reads the shared token, and where it is the version that was given up or outlived, or too old, replaces it. A database that is
+// away is asked again until ctx ends: the connections of a pool are lost one at a time.
 func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, error) {
+	var away error
 	for fetched := false; ; {
 		shared, err := t.st.AppToken(ctx, t.appID)
 		if err != nil && !errors.Is(err, push.ErrNotFound) {
-			return shared, err
-		}
-		if shared.Version > failed && (shared.ExpiresIn > tokenMargin || fetched) {
+			away = fmt.Errorf("%w: %w", errTables, err)
+		} else if shared.Version > failed && (shared.ExpiresIn > tokenMargin || fetched) {
 			return shared, nil
-		}
-		mine, err := t.st.BeginTokenRefresh(ctx, t.appID, shared.Version, tokenHold)
-		if err != nil {
-			return shared, err
-		}
-		if mine {
+		} else if mine, err := t.st.BeginTokenRefresh(ctx, t.appID, shared.Version, tokenHold); err != nil {
+			away = fmt.Errorf("%w: %w", errTables, err)
+		} else if away = nil; mine {
 			if err := t.fetch(ctx, shared.Version); err != nil {
 				return shared, err
 			}
@@ -229,7 +231,7 @@ func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, 
 		}
 		select {
 		case <-ctx.Done():
-			return shared, context.Cause(ctx)
+			return shared, cmp.Or(away, context.Cause(ctx))
 		case <-time.After(tokenPoll):
 		}
 	}
@@ -254,5 +256,8 @@ func (t *tokenSource) fetch(ctx context.Context, version int32) error {
 	}
 	t.log.InfoContext(ctx, "access token fetched", slog.Any("version", version+1), slog.Any("expires_in", token.ExpiresIn))
 	sealed := t.key.Seal([]byte(token.Value), tokenContext(t.appID))
-	return t.st.EndTokenRefresh(context.WithoutCancel(ctx), t.appID, version, sealed, token.ExpiresIn)
+	if err := t.st.EndTokenRefresh(context.WithoutCancel(ctx), t.appID, version, sealed, token.ExpiresIn); err != nil {
+		return fmt.Errorf("%w: %w", errTables, err)
+	}
+	return nil
 }

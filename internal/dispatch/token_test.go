@@ -71,3 +71,23 @@ func TestToken_PassingTroubleOfTheTokenCall(t *testing.T) {
 	require.Equal(t, 10, b.audit(task.ID).Counts.Sent)
 	b.once(users)
 }
+
+// A token that cannot be read for the database's sake is no trouble of the platform: no breaker opens, and nobody waits long.
+func TestToken_DatabaseAwayOpensNoBreaker(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) { touchy(c); c.Canary.Sent = -1 })
+	users := b.users(80, 1)
+	task := b.draft(users)
+	b.exec(`ALTER TABLE app_token RENAME TO app_token_away`)
+	b.work(b.d)
+	b.send(task.ID)
+	b.eventually("more calls were not made than the breaker looks at", func() bool {
+		return b.count(`SELECT count(*) FROM recipient WHERE retry_at IS NOT NULL`) >= 40
+	})
+	require.Zero(t, b.openBreakers())
+	b.exec(`ALTER TABLE app_token_away RENAME TO app_token`)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 80, Sent: 80}, b.audit(task.ID).Counts)
+	require.Zero(t, b.count(`SELECT count(*) FROM recipient WHERE attempt <> 1`), "a call that was not made is no attempt")
+	b.once(users)
+}
