@@ -134,26 +134,55 @@ func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, w
 	return freed, err
 }
 
-// tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels.
+// tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels. Of what is mostly
+// not there at all it looks first whether it is.
 func (d *Dispatcher) tendOnce(ctx context.Context) error {
-	if n, err := d.st.FreeLostJobs(ctx, lostJobAge); err != nil {
-		return err
-	} else if n > 0 {
-		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
-	}
-	second := errors.Join(d.wakeWaiting(ctx), d.tendCopies(ctx))
-	tasks, err := d.st.OpenTasks(ctx)
+	there, err := d.st.Chores(ctx, lostJobAge, quotaAskEvery)
 	if err != nil {
 		return err
 	}
-	errs := []error{d.tendBreakers(ctx), d.tendQuota(ctx), d.askQuotas(ctx), second}
-	for _, t := range tasks {
-		errs = append(errs, d.tendTask(ctx, t))
+	if there.LostJobs {
+		if err := d.freeLostJobs(ctx); err != nil {
+			return err
+		}
 	}
+	var errs []error
+	for _, chore := range []struct {
+		there bool
+		do    func(ctx context.Context) error
+	}{
+		{there.Waiting, d.wakeWaiting}, {there.Copies, d.tendCopies}, {true, d.tendTasks},
+		{there.Breakers, d.tendBreakers}, {there.DueQuota, d.tendQuota}, {there.AskQuota, d.askQuotas}, {there.Canceled, d.tendCanceled},
+	} {
+		if chore.there {
+			errs = append(errs, chore.do(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) freeLostJobs(ctx context.Context) error {
+	n, err := d.st.FreeLostJobs(ctx, lostJobAge)
+	if n > 0 {
+		d.log.WarnContext(ctx, "chunks without a job freed", slog.Any("chunks", n))
+	}
+	return err
+}
+
+func (d *Dispatcher) tendCanceled(ctx context.Context) error {
 	canceled, err := d.st.CanceledTasks(ctx)
-	errs = append(errs, err)
+	errs := []error{err}
 	for _, id := range canceled {
 		errs = append(errs, d.cancelChunks(ctx, id, cancelRound))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) tendTasks(ctx context.Context) error {
+	tasks, err := d.st.OpenTasks(ctx)
+	errs := []error{err}
+	for _, t := range tasks {
+		errs = append(errs, d.tendTask(ctx, t))
 	}
 	return errors.Join(errs...)
 }

@@ -42,6 +42,9 @@ func (d *Dispatcher) sweepSchedules(ctx context.Context, note bool) {
 
 // tickDue deals with one due schedule after the other, each in a transaction of its own. One that fails does not hold up the rest.
 func (d *Dispatcher) tickDue(ctx context.Context) error {
+	if due, err := d.st.ScheduleDue(ctx, d.ahead()); ctx.Err() == nil && (err != nil || !due) {
+		return err
+	}
 	failed := []int64{}
 	var errs []error
 	for ctx.Err() == nil {

@@ -91,6 +91,12 @@ func (s *Store) Schedules(ctx context.Context, appIDs []int32, after int64, limi
 	return list, wrap(err, "list schedules")
 }
 
+// ScheduleDue says whether some schedule is due.
+func (s *Store) ScheduleDue(ctx context.Context, ahead time.Duration) (due bool, err error) {
+	err = s.db(ctx).QueryRow(ctx, `SELECT EXISTS (SELECT FROM schedule WHERE next_at <= clock_timestamp() + $1::interval)`, ahead).Scan(&due)
+	return due, wrap(err, "look for a due schedule")
+}
+
 // LockDueSchedule locks the schedule that has been due the longest, of those that no other daemon holds and that are not in except,
 // and tells the database's time. push.ErrNotFound if there is none. A daemon that freezes while it holds one lets it go after 5 s.
 func (s *Store) LockDueSchedule(ctx context.Context, ahead time.Duration, except []int64) (push.Schedule, time.Time, error) {
