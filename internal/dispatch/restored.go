@@ -20,6 +20,9 @@ const (
 func (d *Dispatcher) checkIdentity(ctx context.Context) error {
 	return d.st.InTx(ctx, func(ctx context.Context) error {
 		here, ok, err := d.st.ServerIdentity(ctx)
+		if err == nil && !ok {
+			d.log.WarnContext(ctx, "a restored database would not be noticed: GRANT EXECUTE ON FUNCTION pg_control_system() TO this role")
+		}
 		if err != nil || !ok {
 			return err
 		}
