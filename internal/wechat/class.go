@@ -12,7 +12,8 @@ const (
 	ClassOK
 	// ClassToken: the access token is not valid. Not sent; a fresh token and the same attempt again.
 	ClassToken
-	// ClassRetry: a passing trouble of the platform or the way to it. The same permit again, later.
+	// ClassRetry: a passing trouble of the platform or the way to it. The same permit again, later, unless the result is
+	// ambiguous and the channel is not [Channel.ResendSafe].
 	ClassRetry
 	// ClassRate: too fast. Wait for the next minute and slow down. Not sent.
 	ClassRate
@@ -86,9 +87,18 @@ type Channel uint8
 
 // The channels.
 const (
-	ChannelToken  Channel = iota + 1 // stable_token
-	ChannelFormID                    // message/wxopen/template/send
+	ChannelToken     Channel = iota + 1 // stable_token
+	ChannelFormID                       // message/wxopen/template/send
+	ChannelSubscribe                    // message/subscribe/send
+
+	channelEnd // behind the last
 )
+
+// ResendSafe says whether an ambiguous call may be made again with the same permit. A formId is used once, so the platform
+// itself tells a second message from the first (41029). A subscription is an anonymous counter: the same call again is
+// another message wherever the user accepted twice, so what became of the first is learnt from the platform's event or
+// not at all.
+func (c Channel) ResendSafe() bool { return c != ChannelSubscribe }
 
 // Advice is the line of the error table for one errcode.
 type Advice struct {
@@ -120,6 +130,10 @@ func Explain(channel Channel, code int) (Advice, bool) {
 		}, false
 	case ChannelFormID:
 		if advice, ok := formIDTable[code]; ok {
+			return advice, true
+		}
+	case ChannelSubscribe:
+		if advice, ok := subscribeTable[code]; ok {
 			return advice, true
 		}
 	}

@@ -33,6 +33,37 @@ func TestClassify_FormIDTable(t *testing.T) {
 	})
 }
 
+// The table of the subscribe channel (wechat.md §3.3): what only formIds can bring is a sign of a wrong address here.
+func TestClassify_SubscribeTable(t *testing.T) {
+	t.Parallel()
+	requireTable(t, wechat.ChannelSubscribe, map[wechat.Class][]int{
+		wechat.ClassOK:        {0},
+		wechat.ClassRetry:     {-1, 43108},
+		wechat.ClassToken:     {40001, 40014, 42001},
+		wechat.ClassNoPermit:  {43101},
+		wechat.ClassRecipient: {40003},
+		wechat.ClassFailed:    {40038},
+		wechat.ClassField:     {47003},
+		wechat.ClassContent:   {45168},
+		wechat.ClassPauseTask: {40037, 41030, 43102, 47001, 48011},
+		wechat.ClassPauseApp:  {43104, 43106, 43107, 45102, 45103, 45109, 45501, 48001, 48004, 50002, 50004},
+		wechat.ClassQuota:     {45009},
+		wechat.ClassRate:      {45011},
+		wechat.ClassConfig: {
+			40013, 40033, 41001, 44002, 45015, 45035, 45047, 47002, 61004,
+			41028, 41029, 41031, 41032, 41034, 41035, 46101,
+		},
+	})
+}
+
+// Design §4.5: a formId makes a second call harmless, a subscription does not.
+func TestChannel_ResendSafe(t *testing.T) {
+	t.Parallel()
+	require.True(t, wechat.ChannelToken.ResendSafe())
+	require.True(t, wechat.ChannelFormID.ResendSafe())
+	require.False(t, wechat.ChannelSubscribe.ResendSafe())
+}
+
 // The token call has a table of its own (wechat.md §3.2): 40001 there is a wrong secret, and everything stops the app.
 func TestClassify_TokenTable(t *testing.T) {
 	t.Parallel()
@@ -69,6 +100,7 @@ func requireTable(t *testing.T, channel wechat.Channel, want map[wechat.Class][]
 func TestClassify_UnknownCode(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, wechat.ClassFailed, wechat.Classify(wechat.ChannelFormID, 99999))
+	require.Equal(t, wechat.ClassFailed, wechat.Classify(wechat.ChannelSubscribe, 99999))
 	require.Equal(t, wechat.ClassConfig, wechat.Classify(wechat.ChannelToken, 99999), "a refused token call stops the app")
 	advice, known := wechat.Explain(wechat.ChannelFormID, 99999)
 	require.False(t, known)

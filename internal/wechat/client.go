@@ -31,8 +31,9 @@ const (
 
 	minSecretBytes = 6 // an openid has 28, a token over 100
 
-	stableTokenPath  = "/cgi-bin/stable_token"
-	templateSendPath = "/cgi-bin/message/wxopen/template/send"
+	stableTokenPath   = "/cgi-bin/stable_token"
+	templateSendPath  = "/cgi-bin/message/wxopen/template/send"
+	subscribeSendPath = "/cgi-bin/message/subscribe/send"
 )
 
 // Config describes one app. AppID and Secret are required.
@@ -68,11 +69,12 @@ type Client struct {
 	header        http.Header // shared by all requests; never written to after New
 	exchanges     sync.Pool   // of *exchange
 
-	// lastSend is the request for the token used last, so that a URL is built once per token and not once per call.
-	lastSend atomic.Pointer[preparedSend]
+	// lastSend is the request for the token used last, by channel, so that a URL is built once per token and not once per
+	// call.
+	lastSend [channelEnd]atomic.Pointer[preparedSend]
 }
 
-// preparedSend is a request for template/send, complete but for its body and context.
+// preparedSend is a request of a channel, complete but for its body and context.
 type preparedSend struct {
 	token   string
 	request *http.Request
@@ -161,18 +163,19 @@ func (c *Client) endpoint(path, query string) *http.Request {
 	}
 }
 
-// sendRequest is the prepared request for token. The token is escaped, as it is the platform's text and not ours.
-func (c *Client) sendRequest(token string) *http.Request {
-	if last := c.lastSend.Load(); last != nil && last.token == token {
+// sendRequest is the prepared request of a channel for token. The token is escaped, as it is the platform's text and not
+// ours.
+func (c *Client) sendRequest(channel Channel, path, token string) *http.Request {
+	slot := &c.lastSend[channel]
+	if last := slot.Load(); last != nil && last.token == token {
 		return last.request
 	}
-	next := &preparedSend{
-		token:   token,
-		request: c.endpoint(templateSendPath, "access_token="+url.QueryEscape(token)),
-	}
-	c.lastSend.Store(next)
+	next := &preparedSend{token: token, request: c.endpoint(path, tokenQuery(token))}
+	slot.Store(next)
 	return next.request
 }
+
+func tokenQuery(token string) string { return "access_token=" + url.QueryEscape(token) }
 
 // redacted replaces each secret, plain or as it stands in a query, within the text. What is too short to be a secret is
 // passed over: it would only eat letters of words.

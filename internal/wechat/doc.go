@@ -1,5 +1,6 @@
-// Package wechat is a thin typed client of the WeChat mini-program API: the access token and the template message that
-// spends a formId. It knows the platform's protocol and nothing of tasks, recipients or tables.
+// Package wechat is a thin typed client of the WeChat mini-program API: the access token, the template message that spends
+// a formId, the subscribe message that spends one of a user's subscriptions, and the rules for what its fields may hold. It
+// knows the platform's protocol and nothing of tasks, recipients or tables.
 //
 // # Model
 //
@@ -13,6 +14,7 @@
 //   - NotSent: the transport never began to read the request body, so the platform cannot have acted on the request.
 //   - Ambiguous: the request may have reached the platform and no usable answer came back (a timeout, a reset, a status
 //     other than 200, a body that is not JSON, JSON without errcode, errcode -1). The message may have been delivered.
+//     Whether it may be tried again with the same permit is the channel's to say: [Channel.ResendSafe].
 //
 // # Invariants
 //

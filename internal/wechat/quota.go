@@ -3,7 +3,6 @@ package wechat
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 )
 
 const (
@@ -12,6 +11,8 @@ const (
 
 	// PathTemplateSend names, for [Client.Quota], the call that sends a template message.
 	PathTemplateSend = templateSendPath
+	// PathSubscribeSend names, for [Client.Quota], the call that sends a subscribe message.
+	PathSubscribeSend = subscribeSendPath
 )
 
 // Quota is what the platform says of a call's quota. Its statistics may be off by a hundredth.
@@ -29,7 +30,7 @@ func (c *Client) Quota(ctx context.Context, path string) (Quota, error) {
 	x := c.begin()
 	defer x.leave()
 	x.request = append(appendString(append(x.request, `{"cgi_path":`...), path), '}')
-	if _, err := c.roundTrip(ctx, c.endpoint(quotaGetPath, "access_token="+url.QueryEscape(token)), x); err != nil {
+	if _, err := c.roundTrip(ctx, c.endpoint(quotaGetPath, tokenQuery(token)), x); err != nil {
 		return Quota{}, callError(opQuotaGet, err, token, c.secret)
 	}
 	var v struct {

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	opTemplateSend = "template_send"
-	opStableToken  = "stable_token"
+	opTemplateSend  = "template_send"
+	opSubscribeSend = "subscribe_send"
+	opStableToken   = "stable_token"
 )
 
 // Result is the end of one attempt to send one message. What follows from it is decided by the caller, from Class and
@@ -41,11 +42,34 @@ type Result struct {
 // A ctx that ends while the request is on its way makes the call ambiguous: give it the life of the process, not of the
 // job. Config.Timeout bounds the call in any case.
 func (c *Client) SendTemplate(ctx context.Context, m TemplateMessage) Result {
+	call := sendCall{opTemplateSend, templateSendPath, ChannelFormID, m.ToUser, m.FormID}
+	return c.send(ctx, call, func(dst []byte) []byte { return AppendTemplateBody(dst, m) })
+}
+
+// SendSubscribe sends one subscribe message, as [Client.SendTemplate] does a template message. Result.MsgID is the id that
+// the platform's event on the delivery will bear. ClassOK means accepted: the platform delivers afterwards.
+//
+// An ambiguous result must not be tried again ([Channel.ResendSafe]). The platform refuses concurrent calls for one openid
+// (43108): the caller lets them follow one another.
+func (c *Client) SendSubscribe(ctx context.Context, m SubscribeMessage) Result {
+	call := sendCall{opSubscribeSend, subscribeSendPath, ChannelSubscribe, m.ToUser, ""}
+	return c.send(ctx, call, func(dst []byte) []byte { return AppendSubscribeBody(dst, m) })
+}
+
+// sendCall is what the sending of a message needs to know of it, beside its body.
+type sendCall struct {
+	op, path       string
+	channel        Channel
+	toUser, permit string // kept out of every text
+}
+
+// send makes the call, and makes it once more with a fresh token if the first is refused. body appends the message.
+func (c *Client) send(ctx context.Context, call sendCall, body func([]byte) []byte) Result {
 	token, err := c.tokens.Token(ctx)
 	if err != nil {
 		return tokenFailure(err)
 	}
-	res := c.sendOnce(ctx, token, m)
+	res := c.sendOnce(ctx, token, call, body)
 	if res.Class != ClassToken {
 		return res
 	}
@@ -55,7 +79,7 @@ func (c *Client) SendTemplate(ctx context.Context, m TemplateMessage) Result {
 	if token, err = c.tokens.Token(ctx); err != nil {
 		return tokenFailure(err)
 	}
-	if res = c.sendOnce(ctx, token, m); res.Class == ClassToken {
+	if res = c.sendOnce(ctx, token, call, body); res.Class == ClassToken {
 		res.Class = ClassConfig
 	}
 	return res
@@ -72,28 +96,28 @@ func tokenFailure(err error) Result {
 	return res
 }
 
-func (c *Client) sendOnce(ctx context.Context, token string, m TemplateMessage) Result {
+func (c *Client) sendOnce(ctx context.Context, token string, call sendCall, body func([]byte) []byte) Result {
 	x := c.begin()
 	defer x.leave()
-	x.request = AppendTemplateBody(x.request, m)
-	latency, err := c.roundTrip(ctx, c.sendRequest(token), x)
+	x.request = body(x.request)
+	latency, err := c.roundTrip(ctx, c.sendRequest(call.channel, call.path, token), x)
 	if err != nil {
 		started := x.started.Load()
-		err = callError(opTemplateSend, err, token, c.secret, m.ToUser, m.FormID)
+		err = callError(call.op, err, token, c.secret, call.toUser, call.permit)
 		return Result{Class: ClassRetry, Ambiguous: started, NotSent: !started, Err: err, Latency: latency}
 	}
 	r, err := decodeReply(x.reply)
 	if err != nil {
-		return Result{Class: ClassRetry, Ambiguous: true, Err: callError(opTemplateSend, err), Latency: latency}
+		return Result{Class: ClassRetry, Ambiguous: true, Err: callError(call.op, err), Latency: latency}
 	}
 	if r.code == 0 {
 		return Result{Class: ClassOK, Msg: "ok", MsgID: r.msgID, Latency: latency}
 	}
-	msg, rid := splitMsg(redacted(r.msg, token, c.secret, m.ToUser, m.FormID))
+	msg, rid := splitMsg(redacted(r.msg, token, c.secret, call.toUser, call.permit))
 	return Result{
-		Class: Classify(ChannelFormID, r.code), Code: r.code, Msg: msg, RID: rid, MsgID: r.msgID,
+		Class: Classify(call.channel, r.code), Code: r.code, Msg: msg, RID: rid, MsgID: r.msgID,
 		Ambiguous: r.code == codeSystemError,
-		Err:       &APIError{Op: opTemplateSend, Code: r.code, Msg: msg, RID: rid},
+		Err:       &APIError{Op: call.op, Code: r.code, Msg: msg, RID: rid},
 		Latency:   latency,
 	}
 }
