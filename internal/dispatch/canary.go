@@ -133,7 +133,7 @@ func (r *run) passCanary(ctx context.Context) error {
 		return err
 	}
 	calls := r.canary.Calls
-	r.canary = nil
+	r.canary, r.PastCanary = nil, true
 	r.log.InfoContext(ctx, "canary passed", slog.Any("calls", calls))
 	return r.d.fillWindow(ctx, r.TaskID)
 }

@@ -32,8 +32,16 @@ func (d *Dispatcher) AddApp(ctx context.Context, spec AppSpec) (push.App, error)
 }
 
 // SetApp changes an app.
-func (d *Dispatcher) SetApp(ctx context.Context, spec AppSpec) (push.App, error) {
-	app, err := d.st.App(ctx, spec.Key)
+func (d *Dispatcher) SetApp(ctx context.Context, spec AppSpec) (app push.App, err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		app, err = d.setApp(ctx, spec)
+		return err
+	})
+	return app, err
+}
+
+func (d *Dispatcher) setApp(ctx context.Context, spec AppSpec) (push.App, error) {
+	app, err := d.st.LockApp(ctx, spec.Key)
 	if err != nil {
 		return push.App{}, err
 	}

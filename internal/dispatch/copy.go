@@ -82,8 +82,16 @@ func (d *Dispatcher) copyTask(ctx context.Context, actor string, source push.Tas
 		if err := d.st.SetTaskSource(ctx, t.ID, source.ID); err != nil {
 			return err
 		}
-		if source.AudienceID == 0 && source.SourceID != 0 && reasons == nil && spec.Audience == push.AudienceList {
-			// The saved list that its start would have copied.
+		filled := source.AudienceID != 0
+		if filled && source.SourceID != 0 && source.State != push.TaskDraft {
+			a, err := d.st.Audience(ctx, source.ID)
+			if filled = err == nil && a.State == "ready"; err != nil {
+				return err
+			}
+		}
+		if !filled && source.SourceID != 0 && reasons == nil && spec.Audience == push.AudienceList {
+			// The saved list that its start would have copied, or is copying.
+			list = false
 			if err := d.st.SetTaskList(ctx, t.ID, source.SourceID); err != nil {
 				return err
 			}
@@ -180,7 +188,7 @@ func (d *Dispatcher) emptyAudience(ctx context.Context, t push.Task) error {
 func (d *Dispatcher) tendCopies(ctx context.Context) error {
 	copies, err := d.st.Copies(ctx)
 	for _, c := range copies {
-		d.beside(ctx, func(ctx context.Context) {
+		d.beside(ctx, chore{"copy", c.AudienceID}, func(ctx context.Context) {
 			if _, err := d.st.PlanAlone(ctx, c.TaskID, func(ctx context.Context) error { return d.copyPages(ctx, c, nil) }); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "list not copied", slog.Any("task_id", c.TaskID), slog.Any("err", err))
 			}

@@ -133,8 +133,10 @@ type Dispatcher struct {
 	jobsPool *pgxpool.Pool
 	stop     context.CancelFunc
 	// life ends when Stop has no more use for what runs beside the jobs.
-	life     context.Context //nolint:containedctx // it is the daemon, not a call, that ends it
-	tending  sync.WaitGroup
+	life    context.Context //nolint:containedctx // it is the daemon, not a call, that ends it
+	tending sync.WaitGroup
+	// chores are those under way, by chore.
+	chores   sync.Map
 	draining atomic.Bool
 	// wakeFrom is where the sweep of waiting rows goes on. Only that sweep touches it.
 	wakeFrom store.ChunkKey

@@ -94,7 +94,7 @@ type Beats struct{ n *node }
 func NewBeats(age time.Duration) Beats { return Beats{&node{start: time.Now().Add(-age)}} }
 
 // At notes a beat asked for at an age.
-func (b Beats) At(age time.Duration) { b.n.note(age, false) }
+func (b Beats) At(age time.Duration) { b.n.note(age, age, false) }
 
 // Held says that a lease taken at an age is held now.
 func (b Beats) Held(since time.Duration) bool { return b.n.held(since) }

@@ -101,7 +101,7 @@ func (n *node) beat(ctx context.Context) error {
 	if n.conn != nil {
 		err := store.BeatNode(ctx, n.conn, n.id, n.name)
 		if err == nil {
-			n.note(asked, false)
+			n.note(asked, time.Since(n.start), false)
 			return nil
 		}
 		n.log.WarnContext(ctx, "heartbeat connection lost", slog.Any("err", err))
@@ -120,15 +120,15 @@ func (n *node) beat(ctx context.Context) error {
 		n.hangUp(ctx)
 		return err
 	}
-	n.note(asked, true)
+	n.note(asked, time.Since(n.start), true)
 	return nil
 }
 
-// note remembers a committed beat. A new connection, or a gap since the beat before, ends what this process can say of others.
-func (n *node) note(asked time.Duration, anew bool) {
-	gap := asked-time.Duration(n.beaten.Load()) > beatTTL
+// note remembers a beat that was asked for and, by now, committed. A new connection, or a gap since the beat before, ends what this process can say of others.
+func (n *node) note(asked, now time.Duration, anew bool) {
+	gap := now-time.Duration(n.beaten.Load()) > beatTTL
 	if gap {
-		n.lapsed.Store(int64(asked))
+		n.lapsed.Store(int64(now))
 	}
 	if anew || gap {
 		n.since.Store(int64(asked))

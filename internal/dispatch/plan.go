@@ -37,7 +37,13 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 				return err
 			}
 		}
-		return d.st.InTx(ctx, func(ctx context.Context) error { return d.cut(ctx, taskID) })
+		return d.st.InTx(ctx, func(ctx context.Context) error {
+			// Before the task's row, as whoever pauses or resumes the app does.
+			if err := d.st.LockAppID(ctx, p.AppID); err != nil {
+				return err
+			}
+			return d.cut(ctx, taskID)
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("plan task %d: %w", taskID, err)
@@ -71,7 +77,7 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
 		return d.pauseTask(ctx, taskID, push.CauseAppPaused, "")
 	}
 	if p.QuotaUntil != nil {
-		return d.quotaOut(ctx, p.AppID, taskID, *p.QuotaUntil, "今日推送次数已用完 The quota of the day is used up")
+		return d.quotaOut(ctx, p.AppID, taskID, false, *p.QuotaUntil, "今日推送次数已用完 The quota of the day is used up")
 	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)

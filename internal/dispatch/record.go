@@ -173,7 +173,7 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
 	if done[i].pause == push.CauseQuota {
 		r.closed = true
 		r.d.clients.doubt(r.AppID)
-		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, quotaUntil(done[i].begun), note); err != nil {
+		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, r.probing, quotaUntil(done[i].begun), note); err != nil {
 			r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
 		}
 		return

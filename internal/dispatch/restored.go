@@ -18,14 +18,14 @@ const (
 // checkIdentity holds every task until a person decides, if the rows were last used in another cluster, timeline or database than
 // this one. It is asked before the first beat on a connection, and so before any call.
 func (d *Dispatcher) checkIdentity(ctx context.Context) error {
+	here, ok, err := d.st.ServerIdentity(ctx)
+	if err == nil && !ok {
+		d.log.WarnContext(ctx, "a restored database would not be noticed: GRANT EXECUTE ON FUNCTION pg_control_system() TO this role")
+	}
+	if err != nil || !ok {
+		return err
+	}
 	return d.st.InTx(ctx, func(ctx context.Context) error {
-		here, ok, err := d.st.ServerIdentity(ctx)
-		if err == nil && !ok {
-			d.log.WarnContext(ctx, "a restored database would not be noticed: GRANT EXECUTE ON FUNCTION pg_control_system() TO this role")
-		}
-		if err != nil || !ok {
-			return err
-		}
 		last, err := d.st.LockIdentity(ctx)
 		if err == nil && last == here {
 			return nil

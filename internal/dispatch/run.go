@@ -52,6 +52,8 @@ type run struct {
 	// misclaims counts the claims that failed without an answer.
 	misclaims int
 	closed    bool
+	// probing says that a call of this run was to find out whether the app's quota is back.
+	probing bool
 	// wait is how long the chunk is to rest after this run.
 	wait time.Duration
 	// empty says that the chunk had no pending row left when outcomes were last written.
@@ -90,6 +92,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 		r.wait = contendedWait
 		return d.endRun(ctx, r)
 	}
+	r.PastCanary = r.canary == nil && d.cfg.Canary.Sent >= 0
 	if lease.Left > 0 {
 		r.log.WarnContext(ctx, "chunk taken over", slog.Any("ambiguous", lease.Left))
 		if err := d.st.Recover(ctx, lease); err != nil {
@@ -163,7 +166,7 @@ func (r *run) claim(ctx context.Context) error {
 			return nil
 		}
 		pacer, probe := r.d.gate.pace(r.AppID, r.TaskID)
-		if probe {
+		if r.probing = r.probing || probe; probe {
 			if r.inFlight > 0 || len(r.done) > 0 {
 				return nil
 			}
@@ -277,22 +280,36 @@ func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time)
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
 		return a
 	}
-	if _, err := r.client.tokens.Token(ctx); err == nil && p != nil && !p.wait(ctx, at, r.open) {
-		a.at = time.Now()
-		return a
-	} // else the send meets the same error, and says what it means
-	if !r.open() {
-		a.at = time.Now()
-		return a
+	if r.attempt(ctx, &a, message, p, at); a.result.Class == wechat.ClassToken {
+		// The platform has given the token up, and nothing was sent: once more, as a call of its own.
+		if r.attempt(ctx, &a, message, p, time.Time{}); a.result.Class == wechat.ClassToken {
+			a.result.Class = wechat.ClassConfig
+		}
 	}
+	a.at = time.Now()
+	return a
+}
+
+// attempt makes one call, once there is a token, its time has come and the gate is open, in this order.
+func (r *run) attempt(ctx context.Context, a *answer, message wechat.TemplateMessage, p *pacer, at time.Time) {
+	a.started, a.result = false, wechat.Result{}
+	token, err := r.client.tokens.Token(ctx)
+	if err != nil {
+		if r.open() {
+			a.started, a.result = true, wechat.TokenFailure(err)
+		}
+		return
+	}
+	if p != nil && !p.wait(ctx, at, r.open) || !r.open() {
+		return
+	}
+	message.Token = token
 	ctx, cancel := context.WithTimeoutCause(ctx, r.d.cfg.CallTimeout+tokenWait, errors.New("the call took too long"))
 	defer cancel()
 	r.d.metrics.inFlightNow.Add(1)
 	a.started, a.result = true, r.client.SendTemplate(ctx, message)
 	r.d.metrics.inFlightNow.Add(-1)
-	a.at = time.Now()
 	r.d.metrics.answered(a.result)
-	return a
 }
 
 // drain waits for the calls in flight and writes their outcomes: the end of a run that cannot claim.

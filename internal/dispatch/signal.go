@@ -30,7 +30,7 @@ const (
 func signalOf(a answer, v *verdict) signal {
 	r := a.result
 	switch {
-	case !a.started, errors.Is(r.Err, errTables):
+	case !a.started, errors.Is(r.Err, errTables), errors.Is(r.Err, errElsewhere):
 		return signalNone
 	case r.Ambiguous, r.Class == wechat.ClassRetry && r.NotSent:
 		return signalTrouble

@@ -57,12 +57,25 @@ func everySecond(ctx context.Context, fn func()) {
 	}
 }
 
-// beside does work that a sweep begins and does not wait for: it goes on when the sweep, and so ctx, has ended, until Stop.
-func (d *Dispatcher) beside(ctx context.Context, work func(ctx context.Context)) {
+// chore names work that goes on beside the sweeps.
+type chore struct {
+	kind string
+	id   int64
+}
+
+// beside does work that a sweep begins and does not wait for: it goes on when the sweep, and so ctx, has ended, until Stop. What is
+// still being done in this process is not begun again.
+func (d *Dispatcher) beside(ctx context.Context, c chore, work func(ctx context.Context)) {
+	if _, underWay := d.chores.LoadOrStore(c, true); underWay {
+		return
+	}
 	if d.life != nil {
 		ctx = d.life
 	}
-	d.tending.Go(func() { work(ctx) })
+	d.tending.Go(func() {
+		defer d.chores.Delete(c)
+		work(ctx)
+	})
 }
 
 // sweep runs fn unless it runs on another daemon, and logs its error.
@@ -192,7 +205,7 @@ func (d *Dispatcher) tendTask(ctx context.Context, t store.OpenTask) error {
 	case !t.Planned:
 		if t.StartedAgo > startAge {
 			// Beside the sweep: filling an audience may take minutes. Whoever plans already keeps this one out.
-			d.beside(ctx, func(ctx context.Context) { d.planLogged(ctx, t.ID) })
+			d.beside(ctx, chore{"plan", t.ID}, func(ctx context.Context) { d.planLogged(ctx, t.ID) })
 		}
 	case t.Open == 0:
 		return d.settle(ctx, t.ID)

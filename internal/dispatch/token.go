@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -210,6 +209,9 @@ func (t *tokenSource) Invalidate(_ context.Context, failed string) error {
 // errTables says that the token could not be had for the database's sake, which says nothing about the platform.
 var errTables = errors.New("the database does not answer")
 
+// errElsewhere says that another process is at it, and has not come to an end: it may have died. That says nothing of the platform either.
+var errElsewhere = errors.New("another process is fetching the token")
+
 // renew reads the shared token, and where it is the version that was given up or outlived, or too old, replaces it. A database that is
 // away is asked again until ctx ends: the connections of a pool are lost one at a time.
 func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, error) {
@@ -222,7 +224,7 @@ func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, 
 			return shared, nil
 		} else if mine, err := t.st.BeginTokenRefresh(ctx, t.appID, shared.Version, tokenHold); err != nil {
 			away = fmt.Errorf("%w: %w", errTables, err)
-		} else if away = nil; mine {
+		} else if away = errElsewhere; mine {
 			if err := t.fetch(ctx, shared.Version); err != nil {
 				return shared, err
 			}
@@ -231,7 +233,7 @@ func (t *tokenSource) renew(ctx context.Context, failed int32) (store.AppToken, 
 		}
 		select {
 		case <-ctx.Done():
-			return shared, cmp.Or(away, context.Cause(ctx))
+			return shared, away
 		case <-time.After(tokenPoll):
 		}
 	}

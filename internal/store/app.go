@@ -62,8 +62,13 @@ func (s *Store) InsertApp(ctx context.Context, a push.App, seal func(id int32) [
 	return app, wrap(err, "insert app %q", a.Key)
 }
 
-// UpdateApp changes base URL and appid, and the secret where sealed is not nil.
+// UpdateApp changes base URL and appid, and the secret where sealed is not nil. The token that was fetched with what stood before is
+// given up, and one that is just being fetched will not be kept. The caller has a transaction and holds the app's row.
 func (s *Store) UpdateApp(ctx context.Context, a push.App, sealed []byte) (push.App, error) {
+	if _, err := s.db(ctx).Exec(ctx, `
+		UPDATE app_token SET version = version + 1, token_sealed = NULL, expires_at = NULL, refreshing_until = NULL, updated_at = now() WHERE app_id = $1`, a.ID); err != nil {
+		return push.App{}, wrap(err, "update app %q", a.Key)
+	}
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE app SET appid = $2, base_url = $3, secret_sealed = coalesce($4, secret_sealed), updated_at = now()
 		 WHERE id = $1 RETURNING `+appColumns, a.ID, a.AppID, a.BaseURL, sealed)
@@ -83,6 +88,12 @@ func (s *Store) UpdateAppSettings(ctx context.Context, id int32, v push.AppSetti
 		id, v.RatePerSecond, v.RampFrom, v.RampMinutes, v.DailyBudget, v.QuietFrom, v.QuietTo, v.DailyCap)
 	app, err := pgx.CollectExactlyOneRow(rows, scanApp)
 	return app, wrap(err, "update settings of app %d", id)
+}
+
+// LockAppID locks the row of an app until the transaction ends. Whoever changes tasks as well locks it first.
+func (s *Store) LockAppID(ctx context.Context, id int32) error {
+	_, err := s.db(ctx).Exec(ctx, `SELECT FROM app WHERE id = $1 FOR NO KEY UPDATE`, id)
+	return wrap(err, "lock app %d", id)
 }
 
 // LockApp finds an app by its key and locks its row until the transaction ends.

@@ -133,7 +133,8 @@ func (s *Store) HealTasks(ctx context.Context, appID int32, only int64) ([]int64
 func (s *Store) HoldTasks(ctx context.Context, appID int32, note string) ([]int64, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE task SET state = 'paused', causes = causes || $2, note = $3, updated_at = now(), `+afresh+`
-		 WHERE ($1 = 0 OR app_id = $1) AND state IN ('scheduled', 'sending', 'paused') AND NOT $2 = ANY (causes) RETURNING id`, appID, string(push.CauseRestored), note)
+		 WHERE id = ANY (ARRAY(SELECT id FROM task WHERE ($1 = 0 OR app_id = $1) AND state IN ('scheduled', 'sending', 'paused') AND NOT $2 = ANY (causes)
+		                        ORDER BY id FOR NO KEY UPDATE)) RETURNING id`, appID, string(push.CauseRestored), note)
 	held, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	return held, wrap(err, "hold tasks")
 }

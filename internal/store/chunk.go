@@ -74,7 +74,8 @@ func (s *Store) SaveFill(ctx context.Context, taskID, audienceID int64, rows int
 		return false, wrap(err, "save fill of task %d", taskID)
 	}
 	tag, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET audience_id = $2, fill_cursor = $3 WHERE id = $1 AND state = 'sending' AND planned_at IS NULL`, taskID, audienceID, cursor)
+		UPDATE task SET audience_id = $2, fill_cursor = $3
+		 WHERE id = $1 AND state = 'sending' AND planned_at IS NULL AND (audience_id = $2 OR fill_cursor IS NULL)`, taskID, audienceID, cursor)
 	return tag.RowsAffected() == 1, wrap(err, "save fill of task %d", taskID)
 }
 
@@ -98,13 +99,14 @@ const dueChunk = `state = 'idle' AND (not_before IS NULL OR not_before <= clock_
 
 // QueueChunks fills a task's window: it moves idle chunks to queued, the lowest numbers first, until window of them are queued
 // or running. It moves none while the task is not sending or its app is paused: their jobs could only end and be queued again.
-// canary is the window of a task whose first calls have not yet shown that its messages pass.
+// canary is the window of a task whose first calls have not yet shown that its messages pass; one that finds out whether the app's quota
+// is back has a window of one.
 func (s *Store) QueueChunks(ctx context.Context, taskID int64, window, canary int) ([]QueuedChunk, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE chunk c SET state = 'queued', generation = c.generation + 1, queued_at = clock_timestamp(), not_before = NULL, updated_at = clock_timestamp()
 		 WHERE c.task_id = $1 AND c.no = ANY (ARRAY(
 		       SELECT no FROM chunk WHERE task_id = $1 AND `+dueChunk+`
-		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN canary_passed_at IS NULL THEN $3::bigint ELSE $2::bigint END FROM task WHERE id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
+		        ORDER BY no LIMIT greatest(0, (SELECT CASE WHEN t.canary_passed_at IS NULL THEN $3::bigint WHEN a.quota_probe_task = t.id THEN 1 ELSE $2::bigint END FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1) - (SELECT count(*) FROM chunk WHERE task_id = $1 AND state <> 'done' AND state <> 'idle'))
 		          FOR UPDATE SKIP LOCKED))
 		   AND EXISTS (SELECT FROM task t JOIN app a ON a.id = t.app_id WHERE t.id = $1 AND t.state = 'sending' AND a.paused_at IS NULL)
 		RETURNING c.no, c.generation, (SELECT priority FROM task WHERE id = $1)`, taskID, window, canary)
@@ -137,6 +139,9 @@ type Run struct {
 	ResendAfter time.Duration
 	// Canary says that the task's first calls are still to show that its messages pass.
 	Canary Canary
+	// PastCanary says that the run may only claim while the task's canary has passed: one that was told to begin another is to end. The
+	// caller sets it.
+	PastCanary bool
 }
 
 // QueueFreed queues a chunk that was freed, in the place in the window which its dead run had. ok is false if its task is not sending

@@ -207,3 +207,20 @@ func TestTakeSlots_DailyBudget_IsSharedAndNeverExceeded(t *testing.T) {
 	}
 	require.Equal(t, 100, b.count(`SELECT calls::int FROM app_day`))
 }
+
+// Invariant 9, at the low end: where slots are more than a second apart, a question that comes early does not pull the next one nearer.
+func TestTakeSlots_AtOneASecond_AreASecondApart(t *testing.T) {
+	t.Parallel()
+	for name, rates := range map[string][2]int{"app": {1, 0}, "task": {0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			task := b.limited(rates[0], rates[1])
+			times := b.asks(6*time.Second, map[int64]int{task: 4}, 10)[task]
+			require.GreaterOrEqual(t, len(times), 4)
+			for i := 1; i < len(times); i++ {
+				require.GreaterOrEqual(t, times[i].Sub(times[i-1]), time.Second)
+			}
+		})
+	}
+}

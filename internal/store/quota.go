@@ -9,18 +9,19 @@ import (
 	"minipush/internal/push"
 )
 
-// QuotaOut pauses all tasks of an app for its quota and notes when to try again: at until, or at retry if it was the probe that was
-// refused. A time that lies later already stays. It is false if all this was so before.
-func (s *Store) QuotaOut(ctx context.Context, appID int32, taskID int64, until, retry time.Time, note string) (changed bool, err error) {
+// QuotaOut pauses all tasks of an app for its quota and notes when to try again: at until, or at retry if it was a probe that was
+// refused: taskID is the app's, or probe says so. A time that lies later already stays. It is false if all this was so before.
+func (s *Store) QuotaOut(ctx context.Context, appID int32, taskID int64, probe bool, until, retry time.Time, note string) (changed bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		if _, err := s.db(ctx).Exec(ctx, `
-			UPDATE app SET quota_until = CASE WHEN quota_probe_task = $2 THEN least($3::timestamptz, $4::timestamptz) ELSE greatest(quota_until, $3::timestamptz) END, quota_probe_task = NULL
-			 WHERE id = $1`, appID, taskID, until, retry); err != nil {
+			UPDATE app SET quota_until = CASE WHEN $5 OR quota_probe_task = $2 THEN least($3::timestamptz, $4::timestamptz) ELSE greatest(quota_until, $3::timestamptz) END, quota_probe_task = NULL
+			 WHERE id = $1`, appID, taskID, until, retry, probe); err != nil {
 			return err
 		}
 		tag, err := s.db(ctx).Exec(ctx, `
 			UPDATE task SET state = 'paused', causes = causes || $2::text, note = $3::text, updated_at = now()
-			 WHERE app_id = $1 AND state IN ('sending', 'paused') AND NOT $2 = ANY (causes)`, appID, string(push.CauseQuota), note)
+			 WHERE id = ANY (ARRAY(SELECT id FROM task WHERE app_id = $1 AND state IN ('sending', 'paused') AND NOT $2 = ANY (causes)
+			                        ORDER BY id FOR NO KEY UPDATE))`, appID, string(push.CauseQuota), note)
 		changed = tag.RowsAffected() > 0
 		return err
 	})
@@ -29,10 +30,13 @@ func (s *Store) QuotaOut(ctx context.Context, appID int32, taskID int64, until, 
 
 // BudgetUsedUp says whether the daily budget of an app is gone, by its setting as it is now.
 func (s *Store) BudgetUsedUp(ctx context.Context, appID int32) (gone bool, err error) {
+	if err := s.LockAppID(ctx, appID); err != nil {
+		return false, err
+	}
 	err = s.db(ctx).QueryRow(ctx, `
 		SELECT a.daily_budget > 0 AND coalesce(d.calls, 0) >= a.daily_budget
 		  FROM app a LEFT JOIN app_day d ON d.app_id = a.id AND d.day = (clock_timestamp() AT TIME ZONE 'Asia/Shanghai')::date
-		 WHERE a.id = $1 FOR NO KEY UPDATE OF a`, appID).Scan(&gone)
+		 WHERE a.id = $1`, appID).Scan(&gone)
 	return gone, wrap(err, "budget of app %d", appID)
 }
 
@@ -58,7 +62,8 @@ func (s *Store) BeginQuotaProbe(ctx context.Context, appID int32, check time.Dur
 		if probe = under; probe == 0 {
 			err = s.db(ctx).QueryRow(ctx, `
 				UPDATE task SET state = 'sending', causes = '{}', note = '', updated_at = now()
-				 WHERE id = (SELECT id FROM task WHERE app_id = $1 AND state = 'paused' AND causes = ARRAY[$2::text] ORDER BY id LIMIT 1) RETURNING id`,
+				 WHERE id = (SELECT id FROM task WHERE app_id = $1 AND state = 'paused' AND causes = ARRAY[$2::text] AND started_at IS NOT NULL
+				              ORDER BY id LIMIT 1 FOR NO KEY UPDATE) RETURNING id`,
 				appID, string(push.CauseQuota)).Scan(&probe)
 		}
 		if isNoRows(err) {

@@ -40,7 +40,10 @@ func (s *Store) SavedList(ctx context.Context, appID int32, name string) (push.S
 
 // SavedListByID finds a saved list, and keeps its newest version from being replaced or removed until the transaction ends.
 func (s *Store) SavedListByID(ctx context.Context, id int64) (push.SavedList, error) {
-	rows, _ := s.db(ctx).Query(ctx, savedListSelect+` WHERE l.id = $1 FOR SHARE OF l`, id)
+	if _, err := s.db(ctx).Exec(ctx, `SELECT FROM saved_list WHERE id = $1 FOR SHARE`, id); err != nil {
+		return push.SavedList{}, wrap(err, "lock list %d", id)
+	}
+	rows, _ := s.db(ctx).Query(ctx, savedListSelect+` WHERE l.id = $1`, id) // after the lock, so that its newest version is found
 	l, err := pgx.CollectExactlyOneRow(rows, scanSavedList)
 	return l, wrap(err, "list %d", id)
 }

@@ -69,7 +69,10 @@ func (s *Store) DeleteSchedule(ctx context.Context, id int64) (bool, error) {
 
 // LockSchedule locks a schedule against its ticks and other changes until the transaction ends.
 func (s *Store) LockSchedule(ctx context.Context, id int64) (push.Schedule, error) {
-	return s.schedule(ctx, ` WHERE s.id = $1 FOR UPDATE OF s`, id)
+	if _, err := s.db(ctx).Exec(ctx, `SELECT FROM schedule WHERE id = $1 FOR UPDATE`, id); err != nil {
+		return push.Schedule{}, wrap(err, "lock schedule %d", id)
+	}
+	return s.Schedule(ctx, id) // after the lock, so that what it names is found
 }
 
 // Schedule reads a schedule.

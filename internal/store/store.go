@@ -36,7 +36,12 @@ type Config struct {
 // Store is the database. All methods may be called concurrently.
 type Store struct {
 	pool *pgxpool.Pool
+	// plans bounds what holds a connection of the pool for long and needs another meanwhile.
+	plans chan struct{}
 }
+
+// maxPlans is how many tasks are planned at a time in this process, and lists copied.
+const maxPlans = 2
 
 // DBTX is what a pool and a transaction have in common.
 type DBTX interface {
@@ -72,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // New makes a Store of a pool that the caller keeps and closes.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, plans: make(chan struct{}, maxPlans)} }
 
 // redact keeps a parse error from carrying the connection string, which may hold a password.
 func redact(err error) error {

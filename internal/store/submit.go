@@ -142,7 +142,8 @@ func (s *Store) ResumeTasksOfApp(ctx context.Context, appID int32, cause push.Ca
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE task SET causes = array_remove(causes, $2), updated_at = now(),
 		       state = CASE WHEN cardinality(array_remove(causes, $2)) > 0 THEN 'paused' WHEN started_at IS NULL THEN 'scheduled' ELSE 'sending' END
-		 WHERE app_id = $1 AND state = 'paused' AND $2 = ANY (causes) RETURNING id, state = 'sending'`, appID, string(cause))
+		 WHERE id = ANY (ARRAY(SELECT id FROM task WHERE app_id = $1 AND state = 'paused' AND $2 = ANY (causes) ORDER BY id FOR NO KEY UPDATE))
+		RETURNING id, state = 'sending'`, appID, string(cause))
 	var resumed []int64
 	var id int64
 	var sending bool

@@ -53,7 +53,15 @@ func (s *Store) NoteSweep(ctx context.Context, name string, failed error) error 
 }
 
 // PlanAlone runs fn unless someone plans the task elsewhere.
+//
+// At most maxPlans run at a time, whatever waits: each holds a connection while fn needs another.
 func (s *Store) PlanAlone(ctx context.Context, taskID int64, fn func(ctx context.Context) error) (ran bool, err error) {
+	select {
+	case s.plans <- struct{}{}:
+		defer func() { <-s.plans }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
 	return s.alone(ctx, `SELECT pg_try_advisory_xact_lock($1, hashint8($2))`, lockFill, taskID, fn)
 }
 

@@ -13,6 +13,10 @@ type TemplateMessage struct {
 	FormID          string
 	Data            []Field // in the order they are written
 	EmphasisKeyword string  // e.g. "keyword1.DATA"; empty: none
+
+	// Token is the access token to make the call with. Empty: the client's source is asked, which may take time, and asked again if
+	// the platform refuses its token. With a token the call is made at once, and only once.
+	Token string
 }
 
 // Field is one keyword of a message.

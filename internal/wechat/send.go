@@ -36,13 +36,14 @@ type Result struct {
 }
 
 // SendTemplate sends one template message and waits for the platform's answer. A token that the platform refuses is
-// invalidated once and the attempt made once more: a token error means that the message was certainly not sent. If the
-// fresh token is refused too, the result is of class ClassConfig.
+// invalidated: a token error means that the message was certainly not sent. With a token of the caller's the result is then
+// of class ClassToken; without one the attempt is made once more, and if the fresh token is refused too the result is of
+// class ClassConfig.
 //
 // A ctx that ends while the request is on its way makes the call ambiguous: give it the life of the process, not of the
 // job. Config.Timeout bounds the call in any case.
 func (c *Client) SendTemplate(ctx context.Context, m TemplateMessage) Result {
-	call := sendCall{opTemplateSend, templateSendPath, ChannelFormID, m.ToUser, m.FormID}
+	call := sendCall{opTemplateSend, templateSendPath, ChannelFormID, m.Token, m.ToUser, m.FormID}
 	return c.send(ctx, call, func(dst []byte) []byte { return AppendTemplateBody(dst, m) })
 }
 
@@ -52,7 +53,7 @@ func (c *Client) SendTemplate(ctx context.Context, m TemplateMessage) Result {
 // An ambiguous result must not be tried again ([Channel.ResendSafe]). The platform refuses concurrent calls for one openid
 // (43108): the caller lets them follow one another.
 func (c *Client) SendSubscribe(ctx context.Context, m SubscribeMessage) Result {
-	call := sendCall{opSubscribeSend, subscribeSendPath, ChannelSubscribe, m.ToUser, ""}
+	call := sendCall{opSubscribeSend, subscribeSendPath, ChannelSubscribe, m.Token, m.ToUser, ""}
 	return c.send(ctx, call, func(dst []byte) []byte { return AppendSubscribeBody(dst, m) })
 }
 
@@ -60,24 +61,25 @@ func (c *Client) SendSubscribe(ctx context.Context, m SubscribeMessage) Result {
 type sendCall struct {
 	op, path       string
 	channel        Channel
+	token          string // the caller's; empty: the source is asked
 	toUser, permit string // kept out of every text
 }
 
-// send makes the call, and makes it once more with a fresh token if the first is refused. body appends the message.
+// send makes the call, and, with tokens of the source, makes it once more if the first is refused. body appends the message.
 func (c *Client) send(ctx context.Context, call sendCall, body func([]byte) []byte) Result {
+	if call.token != "" {
+		return c.sendOnce(ctx, call.token, call, body)
+	}
 	token, err := c.tokens.Token(ctx)
 	if err != nil {
-		return tokenFailure(err)
+		return TokenFailure(err)
 	}
 	res := c.sendOnce(ctx, token, call, body)
 	if res.Class != ClassToken {
 		return res
 	}
-	if err := c.tokens.Invalidate(ctx, token); err != nil {
-		return tokenFailure(fmt.Errorf("invalidate token: %w", err))
-	}
 	if token, err = c.tokens.Token(ctx); err != nil {
-		return tokenFailure(err)
+		return TokenFailure(err)
 	}
 	if res = c.sendOnce(ctx, token, call, body); res.Class == ClassToken {
 		res.Class = ClassConfig
@@ -85,9 +87,22 @@ func (c *Client) send(ctx context.Context, call sendCall, body func([]byte) []by
 	return res
 }
 
-// tokenFailure is the result where no usable token could be had. A request made before, if any, was refused for its
+// sendOnce makes the call. A token that is refused is given up.
+func (c *Client) sendOnce(ctx context.Context, token string, call sendCall, body func([]byte) []byte) Result {
+	res := c.exchangeSend(ctx, token, call, body)
+	if res.Class != ClassToken {
+		return res
+	}
+	res.NotSent = true
+	if err := c.tokens.Invalidate(ctx, token); err != nil {
+		return TokenFailure(fmt.Errorf("invalidate token: %w", err))
+	}
+	return res
+}
+
+// TokenFailure is the result where no usable token could be had. A request made before, if any, was refused for its
 // token, so nothing was sent.
-func tokenFailure(err error) Result {
+func TokenFailure(err error) Result {
 	res := Result{Class: ClassRetry, NotSent: true, Err: fmt.Errorf("get token: %w", err)}
 	if apiErr, ok := errors.AsType[*APIError](err); ok {
 		res.Class = Classify(ChannelToken, apiErr.Code)
@@ -96,7 +111,7 @@ func tokenFailure(err error) Result {
 	return res
 }
 
-func (c *Client) sendOnce(ctx context.Context, token string, call sendCall, body func([]byte) []byte) Result {
+func (c *Client) exchangeSend(ctx context.Context, token string, call sendCall, body func([]byte) []byte) Result {
 	x := c.begin()
 	defer x.leave()
 	x.request = body(x.request)

@@ -10,6 +10,7 @@ type SubscribeMessage struct {
 	State      State   // empty: [StateFormal]
 	Lang       Lang    // empty: [LangChinese]
 	Data       []Field // in the order they are written; the channel has no colours, so Color is left out
+	Token      string  // as in [TemplateMessage]
 }
 
 // State is the version of the mini-program that a tap on the card opens (miniprogram_state).

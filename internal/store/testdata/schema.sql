@@ -691,12 +691,14 @@ BEGIN
     IF NOT FOUND THEN
         INSERT INTO limiter (app_id, task_id, next_at) VALUES (the_app, the_task, now) RETURNING * INTO own;
     END IF;
-    own.next_at := least(own.next_at, now + interval '1 s');
-    IF whole.next_at > now + interval '1 s' THEN -- the clock was set back
-        UPDATE limiter l SET next_at = now + interval '1 s' WHERE l.app_id = the_app AND l.task_id = 0 RETURNING * INTO whole;
-    END IF;
     rate := slowed_rate(a.rate_per_second, whole.slow_rate, whole.slow_base, now - whole.slow_at);
     SELECT ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, now - t.started_at) INTO own_rate FROM task t WHERE t.id = the_task;
+    -- A slot lies no further ahead than the last one given can: the clock was set back.
+    own.next_at := least(own.next_at, now + lead + make_interval(secs => greatest(1, 1 / (nullif(own_rate, 0) * share))));
+    IF whole.next_at > now + lead + make_interval(secs => greatest(1, 1 / (nullif(rate, 0) * share))) THEN
+        whole.next_at := now + lead + make_interval(secs => greatest(1, 1 / (nullif(rate, 0) * share)));
+        UPDATE limiter l SET next_at = whole.next_at WHERE l.app_id = the_app AND l.task_id = 0;
+    END IF;
 
     n := want;
     first := now + interval '50 ms';
