@@ -48,7 +48,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 	if err != nil {
 		return fmt.Errorf("plan task %d: %w", taskID, err)
 	}
-	if _, err := d.queueChunks(ctx, taskID); err != nil {
+	if err := d.fillWindow(ctx, taskID); err != nil {
 		return err
 	}
 	return d.settle(ctx, taskID)
