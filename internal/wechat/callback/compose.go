@@ -38,7 +38,7 @@ func (e *Endpoint) Compose(message []byte) (query url.Values, body []byte, err e
 	query.Set("msg_signature", Sign(e.cfg.Token, query.Get("timestamp"), query.Get("nonce"), v.Encrypt))
 	switch {
 	case e.cfg.Mode == ModeCompat:
-		body, err = withEncrypt(message, v.Encrypt)
+		body = withEncrypt(message, v.Encrypt)
 	case isXML(message):
 		body, err = xml.Marshal(v)
 	default:
@@ -55,15 +55,18 @@ func (e *Endpoint) stamp() url.Values {
 	return url.Values{"timestamp": {stamp}, "nonce": {nonce}, "signature": {Sign(e.cfg.Token, stamp, nonce)}}
 }
 
-// withEncrypt puts Encrypt behind the members of a message that has at least one.
-func withEncrypt(message []byte, encrypt string) ([]byte, error) {
-	end, member := "}", `,"Encrypt":"`+encrypt+`"`
+// withEncrypt puts Encrypt before the members of a message, of which there is at least one.
+func withEncrypt(message []byte, encrypt string) []byte {
+	at, member := int64(1), `"Encrypt":"`+encrypt+`",`
 	if isXML(message) {
-		end, member = "</xml", "<Encrypt><![CDATA["+encrypt+"]]></Encrypt>"
+		decoder := xml.NewDecoder(bytes.NewReader(message))
+		for {
+			token, err := decoder.Token()
+			if _, root := token.(xml.StartElement); root || err != nil {
+				break
+			}
+		}
+		at, member = decoder.InputOffset(), "<Encrypt><![CDATA["+encrypt+"]]></Encrypt>"
 	}
-	at := bytes.LastIndex(message, []byte(end))
-	if at < 0 {
-		return nil, malformed("no end")
-	}
-	return slices.Concat(message[:at], []byte(member), message[at:]), nil
+	return slices.Concat(message[:at], []byte(member), message[at:])
 }

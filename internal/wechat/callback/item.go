@@ -22,16 +22,23 @@ func choices(kind string, e Event, items []item) ([]Choice, error) {
 	slices.SortFunc(list, func(a, b Choice) int {
 		return cmp.Or(cmp.Compare(a.TemplateID, b.TemplateID), cmp.Compare(a.Status, b.Status), cmp.Compare(a.Scene, b.Scene))
 	})
-	parts := []string{e.OpenID, strconv.FormatInt(e.CreatedAt.Unix(), 10)}
+	text := keyPart(nil, e.OpenID, strconv.FormatInt(e.CreatedAt.Unix(), 10))
 	for _, c := range list {
-		parts = append(parts, c.TemplateID, c.Status, c.Scene)
+		text = keyPart(text, c.TemplateID, c.Status, c.Scene)
 	}
-	// %q quotes each part, so that the parts read in one way only.
-	digest := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	digest := sha256.Sum256(text)
 	for i := range list {
 		list[i].Key = fmt.Sprintf("%s/%x/%d", kind, digest[:16], i)
 	}
 	return list, nil
+}
+
+// keyPart appends texts with their lengths, so that together they read in one way only.
+func keyPart(dst []byte, texts ...string) []byte {
+	for _, text := range texts {
+		dst = fmt.Appendf(dst, "%d:%s", len(text), text)
+	}
+	return dst
 }
 
 func deliveries(items []item) ([]Delivery, error) {
