@@ -132,6 +132,13 @@ func TestReceive_AKnownEventMustBeUsable(t *testing.T) {
 	}
 }
 
+func TestReceive_WhatIsStoredHoldsNoNUL(t *testing.T) {
+	t.Parallel()
+	event, err := receivePlain(t, message(`1`, callback.EventSent, `{"TemplateId":"T","MsgID":1,"ErrorCode":2,"ErrorStatus":"a\u0000b"}`))
+	require.NoError(t, err)
+	require.Equal(t, "ab", event.Sent[0].ErrorStatus)
+}
+
 // What nothing depends on does not cost the permit, whatever it is.
 func TestReceive_AnOddSceneCostsNothing(t *testing.T) {
 	t.Parallel()

@@ -14,10 +14,10 @@ import (
 func choices(kind string, e Event, items []item) ([]Choice, error) {
 	list := make([]Choice, 0, len(items))
 	for _, it := range items {
-		if !usable(it.TemplateID) || !usable(it.Status) {
+		if !usable(it.TemplateID) || !usable(it.SubscribeStatusString) {
 			return nil, malformed("an item without template or status")
 		}
-		list = append(list, Choice{TemplateID: it.TemplateID, Status: it.Status, Scene: it.scene()})
+		list = append(list, Choice{TemplateID: it.TemplateID, Status: it.SubscribeStatusString, Scene: it.scene()})
 	}
 	slices.SortFunc(list, func(a, b Choice) int {
 		return cmp.Or(cmp.Compare(a.TemplateID, b.TemplateID), cmp.Compare(a.Status, b.Status), cmp.Compare(a.Scene, b.Scene))

@@ -86,10 +86,11 @@ func TestOpen_RefusesADamagedEnvelope(t *testing.T) {
 		"no base64":                        {"*" + sealed[1:], ErrDamaged},
 		"base64 cut":                       {sealed[:len(sealed)-1], ErrDamaged},
 		"half a block":                     {sealRaw(k, good[:48]), ErrDamaged},
+		"padded to a block of AES":         {sealRaw(k, good[:40]+strings.Repeat("\x08", 8)), ErrDamaged},
 		"not a block of AES":               {base64.StdEncoding.EncodeToString(make([]byte, 33)), ErrDamaged},
 		"a block lost":                     {sealed[:len(sealed)/2/4*4], ErrDamaged},
 		"padding of 0":                     {sealRaw(k, good[:63]+"\x00"), ErrDamaged},
-		"padding of 33":                    {sealRaw(k, strings.Repeat("\x21", 64)), ErrDamaged},
+		"padding of 33":                    {sealRaw(k, random+size(57)+strings.Repeat("x", 57)+docAppID+strings.Repeat("\x21", 33)), ErrDamaged},
 		"padding of 255":                   {sealRaw(k, good[:63]+"\xff"), ErrDamaged},
 		"padding not all the same":         {sealRaw(k, good[:62]+"\x00"+good[63:]), ErrDamaged},
 		"padding only":                     {sealRaw(k, strings.Repeat("\x20", 32)), ErrDamaged},
@@ -115,7 +116,7 @@ func TestOpen_RefusesADamagedEnvelope(t *testing.T) {
 func TestNewKey_RefusesWhatIsNoKey(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "A", zeroKey[1:], zeroKey + "A", zeroKey + "=", zeroKey[:42] + "*", zeroKey[:42] + "=", zeroKey[:42] + "\n", zeroKey[:42] + "中",
+		"", "A", zeroKey[1:], zeroKey + "A", zeroKey + "=", zeroKey + "\n", zeroKey[:42] + "*", zeroKey[:42] + "=", zeroKey[:42] + "\n", zeroKey[:42] + "中",
 		zeroKey[:22] + strings.Repeat("\n", 20) + "=", // the base64 of 16 bytes, which AES would take
 	} {
 		_, err := newKey(text, docAppID)

@@ -45,6 +45,15 @@ func TestKey_IsTheSameForTheSameChoice(t *testing.T) {
 	}
 }
 
+func TestKey_DoesNotDependOnTheOrderOfAnything(t *testing.T) {
+	t.Parallel()
+	for _, other := range []string{strings.Replace(itemA, "accept", "reject", 1), strings.Replace(itemA, ":0", ":1", 1)} {
+		require.Equal(t,
+			keysOf(t, message(`1`, callback.EventPopup, `[`+itemA+`,`+other+`]`)),
+			keysOf(t, message(`1`, callback.EventPopup, `[`+other+`,`+itemA+`]`)))
+	}
+}
+
 // Keys are stored. A change of how they are made would let every retry in flight at an upgrade count twice.
 func TestKey_NeverChanges(t *testing.T) {
 	t.Parallel()

@@ -40,12 +40,12 @@ type wire struct {
 }
 
 type item struct {
-	TemplateID  string `json:"TemplateId" xml:"TemplateId"`
-	Status      string `json:"SubscribeStatusString" xml:"SubscribeStatusString"`
-	PopupScene  number
-	MsgID       number
-	ErrorCode   number
-	ErrorStatus string
+	TemplateID            string `json:"TemplateId" xml:"TemplateId"` //nolint:tagliatelle // the platform's name
+	SubscribeStatusString string
+	PopupScene            number
+	MsgID                 number
+	ErrorCode             number
+	ErrorStatus           string
 }
 
 // number holds a value as it was written: 0 or "0" in JSON, the text of an element in XML. It is never a float64, which
