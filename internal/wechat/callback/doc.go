@@ -34,7 +34,11 @@
 // The platform waits 5 seconds for an answer and then tries up to three times more, under the same stamp or a new one. A
 // request seen before is therefore no attack and is not refused: within the window nothing is remembered. Instead every item
 // of an event has a Key, the same in each delivery, which the caller stores under a unique index per app. FromUserName and
-// CreateTime alone, which the platform advises, are shared by different events of the same second.
+// CreateTime alone, which the platform advises, are shared by different events of the same second. Only two popups of one user
+// in one second with the very same answers cannot be told from a retry: they count once.
+//
+// Keep the keys, and do not trust the window to stand in for them: the signature joins its parts without a mark between them,
+// so whoever holds an old request can move digits between nonce and stamp until the stamp reads as a later time.
 //
 // # What is left to the caller
 //
