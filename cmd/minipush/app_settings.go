@@ -22,7 +22,7 @@ func bindAppSettings(cmd *cobra.Command) *appSettings {
 	f := &appSettings{cmd: cmd}
 	cmd.Flags().IntVar(&f.rate, "rate", 0, "calls a second over all daemons; 0 is no limit")
 	cmd.Flags().StringVar(&f.ramp, "ramp", "", "`FROM:TIME`, for example 50:10m: each task starts at 50 calls a second and reaches the rate in 10 minutes; off is no ramp")
-	cmd.Flags().IntVar(&f.budget, "budget", 0, "calls a day, which begins at 00:00 Asia/Shanghai; 0 is no budget")
+	cmd.Flags().IntVar(&f.budget, "budget", 0, "calls a day, which begins at 00:00 Asia/Shanghai, counted from when a budget is set; 0 is no budget")
 	cmd.Flags().StringVar(&f.quiet, "quiet", "", "quiet hours `FROM-TO`, for example 22:00-08:00: only urgent tasks send in them; off is none")
 	cmd.Flags().IntVar(&f.userCap, "daily-cap", 0, "messages a user gets a day, over all tasks; 0 is no cap")
 	return f

@@ -294,3 +294,50 @@ func TestBreaker_StaysShutWhileMostAreSent(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM task WHERE note <> ''`))
 	b.audit(task.ID)
 }
+
+// A task that begins while the breaker is open waits with the others: not one call is made for it but the probe's.
+func TestBreaker_ATaskThatBeginsMeanwhileMakesNoCall(t *testing.T) {
+	t.Parallel()
+	b := setup(t, touchy)
+	users := b.users(40, 2)
+	first, late := b.draft(users), b.draft(users)
+	b.work(b.d)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Unavailable}}})
+	b.send(first.ID)
+	b.wait(first.ID, push.TaskPaused)
+	b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour', probe_task = NULL`)
+	b.quiet()
+	calls := b.sim.Stats().Calls
+	b.send(late.ID)
+	paused := b.wait(late.ID, push.TaskPaused)
+	require.Equal(t, []push.Cause{push.CauseBreaker}, paused.Causes)
+	require.Equal(t, calls, b.sim.Stats().Calls)
+	b.faults(sim.Faults{})
+	b.exec(`UPDATE breaker SET due_at = now()`)
+	b.wait(first.ID, push.TaskDone)
+	b.wait(late.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 40, Sent: 40}, b.audit(late.ID).Counts)
+}
+
+// A person's try that fails does not put off the one that comes by itself.
+func TestBreaker_APersonsTryDoesNotDoubleTheWait(t *testing.T) {
+	t.Parallel()
+	b := setup(t, touchy)
+	users := b.users(40, 1)
+	task := b.draft(users)
+	b.work(b.d)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Unavailable}}})
+	b.send(task.ID)
+	b.wait(task.ID, push.TaskPaused)
+	b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour', probe_task = NULL, probes = 2`)
+	for range 2 {
+		b.wait(task.ID, push.TaskPaused)
+		b.quiet()
+		calls := b.sim.Stats().Calls
+		b.resume(task.ID)
+		b.eventually("tried", func() bool { return b.sim.Stats().Calls > calls })
+		b.eventually("in vain", func() bool { return b.count(`SELECT count(*) FROM breaker WHERE probe_task IS NULL`) == 1 })
+		require.Equal(t, 2, b.count(`SELECT probes FROM breaker`))
+		b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour'`)
+	}
+}

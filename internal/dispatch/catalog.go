@@ -74,6 +74,12 @@ func (d *Dispatcher) SetAppSettings(ctx context.Context, actor, key string, chan
 		if err := settings.Validate(); err != nil {
 			return err
 		}
+		if app.DailyBudget > 0 && (settings.DailyBudget == 0 || settings.DailyBudget > app.DailyBudget) {
+			// Whoever waits for the day to end may go on; if the platform refuses still, one call finds out.
+			if err := d.st.TryQuotaNow(ctx, app.ID); err != nil {
+				return err
+			}
+		}
 		app, err = d.st.UpdateAppSettings(ctx, app.ID, settings)
 		return err
 	})

@@ -138,6 +138,8 @@ type Dispatcher struct {
 	// chores are those under way, by chore.
 	chores   sync.Map
 	draining atomic.Bool
+	// unanswered is the second in which it was last said that calls were not answered.
+	unanswered atomic.Int64
 	// wakeFrom is where the sweep of waiting rows goes on. Only that sweep touches it.
 	wakeFrom store.ChunkKey
 	wake     chan struct{}

@@ -37,13 +37,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 				return err
 			}
 		}
-		return d.st.InTx(ctx, func(ctx context.Context) error {
-			// Before the task's row, as whoever pauses or resumes the app does.
-			if err := d.st.LockAppID(ctx, p.AppID); err != nil {
-				return err
-			}
-			return d.cut(ctx, taskID)
-		})
+		return d.withBreakerOf(ctx, p.AppID, func(ctx context.Context, b *store.Breaker) error { return d.cut(ctx, taskID, b) })
 	})
 	if err != nil {
 		return fmt.Errorf("plan task %d: %w", taskID, err)
@@ -67,8 +61,8 @@ func (d *Dispatcher) planState(ctx context.Context, taskID int64) (p planState, 
 }
 
 // cut makes the chunks, in the transaction that ctx carries, unless the task was stopped meanwhile or its product is no longer
-// what was scheduled.
-func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
+// what was scheduled. b is the open breaker of the app, whose probe alone may call; nil if it is not open.
+func (d *Dispatcher) cut(ctx context.Context, taskID int64, b *store.Breaker) error {
 	p, err := d.st.LockPlan(ctx, taskID)
 	if err != nil || p.State != push.TaskSending || p.Planned {
 		return err
@@ -77,7 +71,10 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64) error {
 		return d.pauseTask(ctx, taskID, push.CauseAppPaused, "")
 	}
 	if p.QuotaUntil != nil {
-		return d.quotaOut(ctx, p.AppID, taskID, false, *p.QuotaUntil, "今日推送次数已用完 The quota of the day is used up")
+		return d.quotaOut(ctx, p.AppID, taskID, false, *p.QuotaUntil, "今日推送次数已用完", "The quota of the day is used up")
+	}
+	if b != nil && b.ProbeTask != taskID {
+		return d.breakTasks(ctx, *b)
 	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)

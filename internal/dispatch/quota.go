@@ -44,16 +44,16 @@ func quotaUntil(begun time.Time) time.Time {
 }
 
 // quotaOut pauses all tasks of an app because its quota is used up, until the time given at least; one of them then probes.
-func (d *Dispatcher) quotaOut(ctx context.Context, appID int32, taskID int64, probe bool, until time.Time, why string) error {
+func (d *Dispatcher) quotaOut(ctx context.Context, appID int32, taskID int64, probe bool, until time.Time, zh, en string) error {
 	d.gate.close(taskID)
-	at := until.In(d.cfg.Location).Format("01-02 15:04")
-	note := why + fmt.Sprintf(",约 %s 自动继续 It goes on by itself about %s.", at, at)
+	at := until.In(d.cfg.Location).Format("2006-01-02 15:04")
+	note := fmt.Sprintf("%s,约 %s 自动继续,也可立即继续 %s. It goes on by itself about %s (%s); resume it to try at once.", zh, at, en, at, d.cfg.Location)
 	changed, err := d.st.QuotaOut(ctx, appID, taskID, probe, until, time.Now().Add(quotaRetry), note)
 	if err != nil {
 		return err
 	}
 	if changed {
-		d.log.WarnContext(ctx, "quota used up, tasks of the app paused", slog.Any("task_id", taskID), slog.Any("until", until), slog.Any("why", why))
+		d.log.WarnContext(ctx, "quota used up, tasks of the app paused", slog.Any("task_id", taskID), slog.Any("until", until), slog.Any("why", en))
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (d *Dispatcher) budgetUsedUp(ctx context.Context, appID int32, taskID int64
 		if err != nil || !gone {
 			return err
 		}
-		return d.quotaOut(ctx, appID, taskID, false, next, "今日推送预算已用完 The app's budget of the day is used up")
+		return d.quotaOut(ctx, appID, taskID, false, next, "今日推送预算已用完", "The app's budget of the day is used up")
 	})
 }
 
@@ -135,7 +135,7 @@ func (d *Dispatcher) askQuota(ctx context.Context, a store.QuotaToAsk) error {
 	switch left := q.DailyLimit - q.Used; {
 	case q.DailyLimit == 0:
 	case left <= 0:
-		return d.quotaOut(ctx, a.AppID, a.TaskID, false, quotaUntil(begun), "平台今日推送次数已用完 The platform's quota of the day is used up")
+		return d.quotaOut(ctx, a.AppID, a.TaskID, false, quotaUntil(begun), "平台今日推送次数已用完", "The platform's quota of the day is used up")
 	case left < a.Open:
 		d.log.WarnContext(ctx, "quota will not last for the tasks under way", slog.Any("app", a.Key), slog.Any("left", left), slog.Any("open", a.Open))
 	}

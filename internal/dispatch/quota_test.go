@@ -145,7 +145,6 @@ func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {
 
 	_, err = b.d.SetAppSettings(t.Context(), "test", appKey, func(s *push.AppSettings) error { s.DailyBudget = 0; return nil })
 	require.NoError(t, err)
-	b.quotaDue()
 	b.wait(first.ID, push.TaskDone)
 	b.wait(second.ID, push.TaskDone)
 	b.once(users)

@@ -173,7 +173,8 @@ func (r *run) pauseIfAsked(ctx context.Context, done []verdict) {
 	if done[i].pause == push.CauseQuota {
 		r.closed = true
 		r.d.clients.doubt(r.AppID)
-		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, r.probing, quotaUntil(done[i].begun), note); err != nil {
+		if err := r.d.quotaOut(ctx, r.AppID, r.TaskID, r.probing, quotaUntil(done[i].begun),
+			fmt.Sprintf("平台今日推送次数已用完(%d)", done[i].Code), fmt.Sprintf("The platform's quota of the day is used up (%d)", done[i].Code)); err != nil {
 			r.log.ErrorContext(ctx, "task not paused", slog.Any("err", err))
 		}
 		return
@@ -213,5 +214,20 @@ func (r *run) warnIfAway(ctx context.Context, done []verdict) {
 	}
 	if away > 0 {
 		r.log.WarnContext(ctx, "calls not made", slog.Any("calls", away), slog.Any("err", last))
+		return
+	}
+	r.warnIfUnanswered(ctx, done)
+}
+
+// warnIfUnanswered says that the platform gives no usable answer, at most once a second of a process: long before the breaker opens.
+func (r *run) warnIfUnanswered(ctx context.Context, done []verdict) {
+	n, last := 0, ""
+	for _, v := range done {
+		if v.signal == signalTrouble {
+			n, last = n+1, v.said()
+		}
+	}
+	if at := r.d.unanswered.Load(); n > 0 && time.Now().Unix() > at && r.d.unanswered.CompareAndSwap(at, time.Now().Unix()) {
+		r.log.WarnContext(ctx, "calls not answered", slog.Any("calls", n), slog.Any("last", last))
 	}
 }

@@ -82,6 +82,12 @@ func (s *Store) BeginQuotaProbe(ctx context.Context, appID int32, check time.Dur
 	return probe, wrap(err, "probe the quota of app %d", appID)
 }
 
+// TryQuotaNow makes the quota of an app due, if it is used up: its tasks are tried again within a second.
+func (s *Store) TryQuotaNow(ctx context.Context, appID int32) error {
+	_, err := s.db(ctx).Exec(ctx, `UPDATE app SET quota_until = clock_timestamp() WHERE id = $1 AND quota_until IS NOT NULL AND quota_probe_task IS NULL`, appID)
+	return wrap(err, "try quota of app %d", appID)
+}
+
 // ProbeQuota makes a task that a person has resumed the probe of its app, if the quota of that is used up, and looks after it after check.
 func (s *Store) ProbeQuota(ctx context.Context, taskID int64, check time.Duration) error {
 	_, err := s.db(ctx).Exec(ctx, `
