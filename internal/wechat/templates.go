@@ -170,8 +170,8 @@ func fillExamples(fields []TemplateField, example string) {
 			if value == rest && rest != "" {
 				continue // the label of another field begins alike
 			}
-			f.Example = value
-			if value == "" && n+1 < len(lines) {
+			f.Example = strings.TrimSpace(value)
+			if rest == "" && n+1 < len(lines) { // label and value on lines of their own
 				f.Example = strings.TrimSpace(lines[n+1])
 			}
 			break

@@ -18,7 +18,7 @@ const templatesJSON = `{"errcode":0,"errmsg":"ok","data":[
   "example":"会议时间:2016年8月8日\n会议地点：TIT会议室\n会议:已开始\n","type":2,
   "keywordEnumValueList":[{"keywordCode":"enum3.DATA","enumValueList":["已开始","已结束"]},{"keywordCode":"enum9.DATA","enumValueList":["x"]}]},
  {"priTmplId":"T2","title":"订单","content":"订单ID\n{{character_string1.DATA}}\n\n状态\n{{ phrase2.DATA }}\n","example":"订单ID\nA1\n\n状态\n配送中","type":"3"},
- {"priTmplId":"T3","title":"新","content":"新:{{new_kind4.DATA}}","example":"","type":2,"keywordEnumValueList":null,"more":{}}
+ {"priTmplId":"T3","title":"新","content":"新:{{new_kind4.DATA}}","example":"新:\n别的:x\n","type":2,"keywordEnumValueList":null,"more":{}}
 ]}`
 
 func TestTemplates(t *testing.T) {
