@@ -20,6 +20,8 @@ type app struct {
 	stable, classic *token
 	forced          []time.Time // when force_refresh was granted, in the last 24 hours
 
+	receiver *receiver // of events; nil: none are pushed
+
 	usage          usage // of template/send, and of clear_quota
 	subscribeUsage usage
 }

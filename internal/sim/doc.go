@@ -20,6 +20,11 @@
 // rules of package wechat, which the real platform holds more of than it documents. A second call for an openid whose first
 // has not been answered is 43108. The msgids are above 2^53 and stand in the answer as bare numbers.
 //
+// An app with a [Callback] gets the platform's events: that users accepted a template or turned it off, and that a message was
+// delivered, under the msgid that the send was answered with. [Sim.Push] posts them after the set delay, stamped and signed,
+// and again where the answer is neither "success" nor nothing. They come from the deed and not from the answer: a message
+// whose answer a fault spoilt has its event too.
+//
 // # Invariants
 //
 //  1. Of any number of concurrent sends with one formId exactly one is answered 0; the others are answered 41029. Of those

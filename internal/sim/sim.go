@@ -82,11 +82,15 @@ type Sim struct {
 	counts counts
 	stalls []Stall
 	msgID  int64 // of the last subscribe message
+
+	pushes    pushQueue
+	pushOrder int64
+	pushWake  chan struct{} // holds one when there may be more to post
 }
 
 // New makes a simulator. It reports a Config that contradicts itself.
 func New(cfg Config) (*Sim, error) {
-	s := &Sim{cfg: cfg, now: cfg.Now, apps: map[string]*app{}, tokens: map[string]*token{}}
+	s := &Sim{cfg: cfg, now: cfg.Now, apps: map[string]*app{}, tokens: map[string]*token{}, pushWake: make(chan struct{}, 1)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -140,6 +144,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /sim/subscriptions", s.handleSubscriptions)
 	mux.HandleFunc("POST /sim/subscriptions", s.handleSubscribe)
 	mux.HandleFunc("POST /sim/templates", s.handleTemplates)
+	mux.HandleFunc("POST /sim/callback", s.handleCallback)
 	mux.HandleFunc("GET /sim/faults", s.handleGetFaults)
 	mux.HandleFunc("POST /sim/faults", s.handleSetFaults)
 	mux.HandleFunc("GET /sim/ledger", s.handleLedger)
@@ -150,8 +155,8 @@ func (s *Sim) routes() *http.ServeMux {
 	return mux
 }
 
-// Reset forgets messages, permits, subscriptions, counts and used quotas, and puts the faults of the Config back. Access tokens
-// stay valid, so that a daemon which holds one goes on, and templates stay registered.
+// Reset forgets messages, permits, subscriptions, events not yet posted, counts and used quotas, and puts the faults of the
+// Config back. Access tokens stay valid, so that a daemon which holds one goes on; templates stay registered and callbacks set.
 func (s *Sim) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +168,7 @@ func (s *Sim) Reset() {
 	s.faults = newFaultState(s.cfg.Faults)
 	s.ledger = newLedger()
 	s.counts = newCounts()
-	s.stalls = nil
+	s.stalls, s.pushes = nil, nil
 	s.calls.Store(0)
 	s.maxInFlight.Store(s.inFlight.Load())
 }

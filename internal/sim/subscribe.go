@@ -104,7 +104,11 @@ func (s *Sim) deliverSubscribe(tokenValue string, k *work, c *subscribeCall, par
 		return verdict{code: code}
 	}
 	s.msgID++
-	k.key = s.ledger.add(a.id, sub.openID, strconv.FormatInt(s.msgID, 10), m, arrived, k.key)
+	id := strconv.FormatInt(s.msgID, 10)
+	k.key = s.ledger.add(a.id, sub.openID, id, m, arrived, k.key)
+	if to := a.receiver; to != nil && !to.lose[sub.openID] {
+		s.emit(a, eventSent, sub.openID, 0, to.sentItem(sub.openID, string(m.templateID), id))
+	}
 	return verdict{msgID: s.msgID}
 }
 

@@ -52,6 +52,10 @@ func (s *Sim) Accept(appID, templateID string, openIDs []string, times int64) {
 			a.subscriptions[key] = sub
 		}
 		sub.left += times
+		for i := range times { // a second apart: two taps in one second look like one event that came twice
+			item := eventItem{TemplateID: templateID, Status: "accept", PopupScene: "0"}
+			s.emit(a, eventPopup, openID, time.Duration(i)*time.Second, item)
+		}
 	}
 	s.counts.accepts += times * int64(len(openIDs))
 }
@@ -68,6 +72,7 @@ func (s *Sim) TurnOff(appID, templateID string, openIDs []string) {
 		if sub := a.subscriptions[consent{openID, templateID}]; sub != nil {
 			sub.left = 0
 		}
+		s.emit(a, eventChange, openID, 0, eventItem{TemplateID: templateID, Status: "reject"})
 	}
 }
 
