@@ -46,7 +46,8 @@ type Faults struct {
 	Seed      uint64 `json:"seed"`       // of all chance
 	LatencyMS int64  `json:"latency_ms"` // of each send, half before and half after the delivery
 	JitterMS  int64  `json:"jitter_ms"`  // added to the latency: 0 to this, by chance
-	// QuotaPerDay and RatePerMinute are the sends of an app a day before 45009 and a minute before 45011; 0 = no limit.
+	// QuotaPerDay and RatePerMinute are the sends of an app a day before 45009 and a minute before 45011, on each channel; 0 = no
+	// limit.
 	// Sends are counted while either is set.
 	QuotaPerDay   int64 `json:"quota_per_day"`
 	RatePerMinute int64 `json:"rate_per_minute"`

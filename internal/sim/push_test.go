@@ -97,6 +97,25 @@ func TestPush_SentEventBearsTheMsgIDAndIsSigned(t *testing.T) {
 	require.Eventually(t, func() bool { return b.sim.Stats().Events == 1 }, waitLong, waitStep)
 }
 
+// The way out of an ambiguous send: the answer was lost, and the event tells.
+func TestPush_AnswerLostAfterDelivery_EventComes(t *testing.T) {
+	t.Parallel()
+	b := setup(t, sim.Config{Faults: rules(
+		sim.Rule{Kind: sim.Unavailable, AfterDelivery: true, OpenIDs: []string{"o1"}},
+		sim.Rule{Kind: sim.Unavailable, OpenIDs: []string{"o2"}},
+	)})
+	b.sim.Accept(testApp, "T1", []string{"o1", "o2"}, 1)
+	to := receiving(t, nil)
+	pushing(t, b, sim.Callback{URL: to.url})
+	for _, openID := range []string{"o2", "o1"} {
+		require.Equal(t, http.StatusServiceUnavailable,
+			b.do(t, http.MethodPost, subscribePath+"?access_token="+b.token, subscribeBody(openID, "T1")).Code)
+	}
+	event := to.wait(t, 1)[0]
+	require.Contains(t, event, `"FromUserName":"o1"`, "and none of the message that never was")
+	require.Contains(t, event, `"MsgID":"`+strconv.FormatInt(b.ledger()[0].MsgID, 10)+`"`)
+}
+
 func TestPush_WhatUsersDo(t *testing.T) {
 	t.Parallel()
 	b := setup(t, sim.Config{})
