@@ -14,11 +14,11 @@ import (
 var levels = map[string]int{ //nolint:gochecknoglobals // a table
 	"internal/push":     0, // the words and the rules
 	"internal/wechat":   0, // the platform's protocol
-	"internal/sim":      0, // the platform, simulated
 	"internal/localpg":  0, // a private Postgres
 	"internal/seal":     0, // secrets at rest
 	"internal/cronspec": 0, // when cron entries run
 	"migrations":        0,
+	"internal/sim":      1, // the platform, simulated
 	"internal/intake":   1, // bytes to recipients and permits
 	"internal/store":    1, // every SQL statement
 	"internal/export":   2, // recipients to files

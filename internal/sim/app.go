@@ -12,19 +12,28 @@ type app struct {
 	pages      map[string]bool
 	permits    map[string]*permit // by formId
 
+	// subscribeTemplates are those with a type, in the order of their registration.
+	subscribeTemplates []*Template
+	subscriptions      map[consent]*subscription
+	calling            map[string]bool // openids with a subscribe call in flight
+
 	stable, classic *token
 	forced          []time.Time // when force_refresh was granted, in the last 24 hours
 
-	usage usage
+	receiver *receiver // of events; nil: none are pushed
+
+	usage          usage // of template/send, and of clear_quota
+	subscribeUsage usage
 }
 
 func newApp(cfg App) *app {
 	a := &app{
 		id: cfg.AppID, secret: cfg.Secret,
 		templates: map[string]*Template{}, pages: map[string]bool{}, permits: map[string]*permit{},
+		subscriptions: map[consent]*subscription{}, calling: map[string]bool{},
 	}
 	for i := range cfg.Templates {
-		a.templates[cfg.Templates[i].ID] = &cfg.Templates[i]
+		a.register(&cfg.Templates[i])
 	}
 	for _, p := range cfg.Pages {
 		a.pages[p] = true

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -63,11 +64,14 @@ func (s *Sim) serveCall(w http.ResponseWriter, r *http.Request, t target, decide
 	if t.on == OnSend {
 		s.inFlight.Add(-1)
 	}
+	if t.done != nil {
+		t.done()
+	}
 	if p.rule == nil {
 		answer(v)
 		return
 	}
-	s.misbehave(w, *p.rule, t.on)
+	s.misbehave(w, *p.rule, t)
 }
 
 // enter counts a send in.
@@ -83,7 +87,7 @@ func (s *Sim) enter() {
 }
 
 // misbehave gives the answer of a fault.
-func (s *Sim) misbehave(w http.ResponseWriter, rule Rule, on Endpoint) {
+func (s *Sim) misbehave(w http.ResponseWriter, rule Rule, t target) {
 	switch rule.Kind {
 	case Drop, Hang:
 		panic(http.ErrAbortHandler) // the server's own way to close a connection without an answer
@@ -100,22 +104,22 @@ func (s *Sim) misbehave(w http.ResponseWriter, rule Rule, on Endpoint) {
 		jsonHeader(w)
 		_, _ = io.WriteString(w, `{"errmsg":"ok"}`)
 	case SystemError:
-		s.inject(w, codeSystemError, on)
+		s.inject(w, codeSystemError, t)
 	case ErrCode:
-		s.inject(w, rule.Code, on)
+		s.inject(w, rule.Code, t)
 	case TokenInvalid: // settled by serveCall
 	}
 }
 
-func (s *Sim) inject(w http.ResponseWriter, code int, on Endpoint) {
-	if on == OnSend {
+func (s *Sim) inject(w http.ResponseWriter, code int, t target) {
+	if t.on == OnSend {
 		s.mu.Lock()
 		s.counts.byErrCode[code]++
 		s.mu.Unlock()
 	}
 	v := verdict{code: code}
 	if code == codeInvalidField {
-		v.detail = "data.keyword1.value invalid"
+		v.detail = "data." + cmp.Or(t.field, "keyword1") + ".value invalid"
 	}
 	writeVerdict(w, v)
 }

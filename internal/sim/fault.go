@@ -46,10 +46,14 @@ type Faults struct {
 	Seed      uint64 `json:"seed"`       // of all chance
 	LatencyMS int64  `json:"latency_ms"` // of each send, half before and half after the delivery
 	JitterMS  int64  `json:"jitter_ms"`  // added to the latency: 0 to this, by chance
-	// QuotaPerDay and RatePerMinute are the sends of an app a day before 45009 and a minute before 45011; 0 = no limit.
+	// QuotaPerDay and RatePerMinute are the sends of an app a day before 45009 and a minute before 45011, on each channel; 0 = no
+	// limit.
 	// Sends are counted while either is set.
-	QuotaPerDay   int64  `json:"quota_per_day"`
-	RatePerMinute int64  `json:"rate_per_minute"`
+	QuotaPerDay   int64 `json:"quota_per_day"`
+	RatePerMinute int64 `json:"rate_per_minute"`
+	// RefusalSpends: a subscribe message that is refused for its fields uses up a subscription. Whether it does so on the
+	// platform is not documented.
+	RefusalSpends bool   `json:"refusal_spends,omitempty"`
 	Rules         []Rule `json:"rules,omitempty"` // the first that applies acts
 }
 
@@ -184,6 +188,8 @@ type target struct {
 	appID  string // of a token call; a send is known by its token
 	key    []byte // what chance is counted by: the openid, or the appid of a token call
 	formID []byte
+	field  string // that a complaint about the content names; empty: keyword1
+	done   func() // called when the call no longer holds its openid, before the answer; may be nil
 }
 
 // plan is what is to be done to one call.

@@ -64,7 +64,7 @@ func (s *Sim) card(m Message) card {
 	labels := map[string]string{}
 	s.mu.Lock()
 	if a := s.apps[m.AppID]; a != nil {
-		if t, _ := a.template([]byte(m.TemplateID)); t != nil {
+		if t := a.anyTemplate(m.TemplateID); t != nil {
 			c.Title = t.Title
 			for _, f := range t.Fields {
 				labels[f.Key] = f.Label

@@ -24,11 +24,14 @@ type Message struct {
 	At         time.Time `json:"at"`  // when its request had been read
 	AppID      string    `json:"appid"`
 	OpenID     string    `json:"openid"`
-	FormID     string    `json:"form_id"`
+	FormID     string    `json:"form_id,omitempty"`      // empty for a subscribe message, which has MsgID
+	MsgID      int64     `json:"msgid,omitempty,string"` // above 2^53; 0 for a message that spent a formId
 	TemplateID string    `json:"template_id"`
 	Page       string    `json:"page"`
 	Data       []Field   `json:"data"` // in the order in which they were sent
 	Emphasis   string    `json:"emphasis_keyword,omitempty"`
+	State      string    `json:"miniprogram_state,omitempty"` // of a subscribe message
+	Lang       string    `json:"lang,omitempty"`              // of a subscribe message
 }
 
 // Field is one keyword of a delivered message.
@@ -47,6 +50,7 @@ type Filter struct {
 // shape is what the messages of a task have in common. One is shared by all messages that it fits.
 type shape struct {
 	templateID, page, emphasis string
+	state, lang                string // state is empty but for subscribe messages
 	keys, colors               []string
 }
 
@@ -54,7 +58,7 @@ type shape struct {
 type record struct {
 	at             int64 // Unix nanoseconds
 	appID          string
-	openID, formID string
+	openID, permit string // permit is the formId, or the msgid of a subscribe message
 	values         string // joined by NUL, which JSON does not allow in a string unescaped
 	shape          *shape
 }
@@ -72,13 +76,18 @@ func newLedger() ledger {
 	return ledger{shapes: map[string]*shape{}, values: map[string]string{}}
 }
 
-// add appends a message and returns the scratch buffer. Sim.mu is held.
-func (l *ledger) add(appID, openID, formID string, m *message, at time.Time, key []byte) []byte {
-	rec := record{at: at.UnixNano(), appID: appID, openID: openID, formID: formID}
+// add appends a message and returns the scratch buffer. permit is its formId or msgid. Sim.mu is held.
+func (l *ledger) add(appID, openID, permit string, m *message, at time.Time, key []byte) []byte {
+	rec := record{at: at.UnixNano(), appID: appID, openID: openID, permit: permit}
 
 	key = append(key[:0], m.templateID...)
 	key = append(append(key, 0), m.page...)
 	key = append(append(key, 0), m.emphasis...)
+	if m.subscribe {
+		key = append(append(append(append(key, 0), m.state...), 0), m.lang...)
+	} else {
+		key = append(key, 0, 0)
+	}
 	for _, f := range m.fields {
 		key = append(append(key, 0), f.key...)
 		key = append(append(key, 0), f.color...)
@@ -117,8 +126,8 @@ func (l *ledger) add(appID, openID, formID string, m *message, at time.Time, key
 // newShape is the reverse of the key that add builds.
 func newShape(key string) *shape {
 	parts := strings.Split(key, "\x00")
-	sh := &shape{templateID: parts[0], page: parts[1], emphasis: parts[2]}
-	for i := 3; i+1 < len(parts); i += 2 {
+	sh := &shape{templateID: parts[0], page: parts[1], emphasis: parts[2], state: parts[3], lang: parts[4]}
+	for i := 5; i+1 < len(parts); i += 2 {
 		sh.keys = append(sh.keys, parts[i])
 		sh.colors = append(sh.colors, parts[i+1])
 	}
@@ -127,9 +136,15 @@ func newShape(key string) *shape {
 
 func (r *record) message(seq int64) Message {
 	m := Message{
-		Seq: seq, At: time.Unix(0, r.at).UTC(), AppID: r.appID, OpenID: r.openID, FormID: r.formID,
+		Seq: seq, At: time.Unix(0, r.at).UTC(), AppID: r.appID, OpenID: r.openID,
 		TemplateID: r.shape.templateID, Page: r.shape.page, Emphasis: r.shape.emphasis,
+		State: r.shape.state, Lang: r.shape.lang,
 		Data: make([]Field, len(r.shape.keys)),
+	}
+	if r.shape.state == "" {
+		m.FormID = r.permit
+	} else {
+		m.MsgID, _ = strconv.ParseInt(r.permit, 10, 64) // add was given digits
 	}
 	values := strings.Split(r.values, "\x00")
 	for i, key := range r.shape.keys {

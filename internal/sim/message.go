@@ -10,7 +10,11 @@ import (
 type message struct {
 	toUser, templateID, page, formID, emphasis []byte
 
-	fields []field
+	state, lang []byte // of a subscribe message
+
+	fields    []field
+	notObject bool // data was there, and no object
+	subscribe bool // set by the handler of that call
 }
 
 type field struct{ key, value, color []byte }
@@ -42,6 +46,8 @@ func (m *message) unmarshal(body []byte) verdict {
 		Page       string          `json:"page"`
 		FormID     string          `json:"form_id"`
 		Emphasis   string          `json:"emphasis_keyword"`
+		State      any             `json:"miniprogram_state"`
+		Lang       any             `json:"lang"`
 		Data       json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(body, &v); err != nil || !utf8.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
@@ -49,10 +55,24 @@ func (m *message) unmarshal(body []byte) verdict {
 	}
 	m.toUser, m.templateID, m.page = []byte(v.ToUser), []byte(v.TemplateID), []byte(v.Page)
 	m.formID, m.emphasis = []byte(v.FormID), []byte(v.Emphasis)
+	m.state, m.lang = anyText(v.State), anyText(v.Lang)
 	if len(v.Data) == 0 || string(v.Data) == "null" {
 		return verdict{}
 	}
 	return m.unmarshalFields(v.Data)
+}
+
+// anyText is a member that only one of the channels looks at, so that it may be anything on the other. What is no text
+// becomes one that no check accepts.
+func anyText(v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case string:
+		return []byte(v)
+	default:
+		return []byte{'?'}
+	}
 }
 
 // unmarshalFields reads the fields in their order, of a data that is valid JSON. A field given twice counts once, with
@@ -60,6 +80,7 @@ func (m *message) unmarshal(body []byte) verdict {
 func (m *message) unmarshalFields(data []byte) verdict {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		m.notObject = true
 		return verdict{code: codeInvalidField, detail: "data.keyword1.value invalid"}
 	}
 	for dec.More() {
@@ -153,6 +174,10 @@ func (m *message) member(key []byte) *[]byte {
 		return &m.formID
 	case "emphasis_keyword":
 		return &m.emphasis
+	case "miniprogram_state":
+		return &m.state
+	case "lang":
+		return &m.lang
 	default:
 		return nil
 	}

@@ -21,6 +21,7 @@ func TestParse_EscapesThatJSONNeeds(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{"touser":"o1","template_id":"T","page":"p?a=1&&b=2","form_id":"f","data":{"keyword1":{"value":"值","color":"#EE0000"}}}`,
+		`{"touser":"o1","miniprogram_state":"formal","lang":"zh_CN","data":{"thing1":{"value":"值"}}}`, `{"lang":1}`, `{"data":[]}`,
 		`{"touser":"o1","touser":"o2"}`, `{"data":{}}`, `{"data":null}`, `{"data":"x"}`, `{}`, `[]`, `null`, `{"touser":"\u0041"}`,
 		`{"data":{"a":{"value":"1"},"a":{"value":"2"}}}`, `{"data":{"a":{"color":"x"}}}`, `{"touser":1}`, "{\"touser\":\"\xff\"}",
 	} {
@@ -45,7 +46,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, pair := range [][2][]byte{
 			{fast.toUser, slow.toUser}, {fast.templateID, slow.templateID}, {fast.page, slow.page},
-			{fast.formID, slow.formID}, {fast.emphasis, slow.emphasis},
+			{fast.formID, slow.formID}, {fast.emphasis, slow.emphasis}, {fast.state, slow.state}, {fast.lang, slow.lang},
 		} {
 			require.True(t, bytes.Equal(pair[0], pair[1]))
 			require.NotContains(t, string(pair[0]), "\x00", "the ledger parts texts by NUL")

@@ -62,6 +62,18 @@ func (u *usage) clear(now time.Time) int {
 	return codeOK
 }
 
+// usageOf is what is counted for a call; nil for one that is not limited.
+func (a *app) usageOf(path string) *usage {
+	switch path {
+	case pathTemplateSend:
+		return &a.usage
+	case pathSubscribeSend:
+		return &a.subscribeUsage
+	default:
+		return nil
+	}
+}
+
 // quotaGet is POST /cgi-bin/openapi/quota/get. A daily_limit of 0 means that there is none.
 func (s *Sim) quotaGet(w http.ResponseWriter, r *http.Request) {
 	var in struct {
@@ -73,9 +85,11 @@ func (s *Sim) quotaGet(w http.ResponseWriter, r *http.Request) {
 	a, v := s.authorize(accessToken(r), s.now())
 	limit := s.faults.set.QuotaPerDay
 	var used int64
-	if a != nil && in.Path == pathTemplateSend {
-		a.usage.turn(s.now())
-		used = a.usage.dayCalls
+	if a != nil {
+		if u := a.usageOf(in.Path); u != nil {
+			u.turn(s.now())
+			used = u.dayCalls
+		}
 	}
 	s.mu.Unlock()
 
@@ -103,7 +117,9 @@ func (s *Sim) clearQuota(w http.ResponseWriter, r *http.Request) {
 	case a.id != in.AppID:
 		v.code = codeInvalidAppID
 	default:
-		v.code = a.usage.clear(s.now())
+		if v.code = a.usage.clear(s.now()); v.code == codeOK {
+			a.subscribeUsage.dayCalls = 0
+		}
 	}
 	s.mu.Unlock()
 	writeVerdict(w, v)

@@ -18,6 +18,7 @@ const (
 	codeInvalidOpenID    = 40003
 	codeInvalidAppID     = 40013
 	codeInvalidTemplate  = 40037
+	codePushedTooOften   = 40038
 	codeInvalidURL       = 40066
 	codeInvalidSecret    = 40125
 	codeTokenMissing     = 41001
@@ -27,7 +28,11 @@ const (
 	codeFormIDUsed       = 41029
 	codeInvalidPage      = 41030
 	codeTokenExpired     = 42001
+	codeNeedGet          = 43001
 	codeNeedPost         = 43002
+	codeRefused          = 43101
+	codeNotSubscribeType = 43102
+	codeConcurrent       = 43108
 	codeEmptyBody        = 44002
 	codeDayQuota         = 45009
 	codeMinuteQuota      = 45011
@@ -54,6 +59,8 @@ func errText(code int) string {
 		return "invalid appid"
 	case codeInvalidTemplate:
 		return "invalid template_id"
+	case codePushedTooOften:
+		return "push count over threshold"
 	case codeInvalidURL:
 		return "invalid url"
 	case codeInvalidSecret:
@@ -72,6 +79,14 @@ func errText(code int) string {
 		return "invalid page"
 	case codeTokenExpired:
 		return "access_token expired"
+	case codeNeedGet:
+		return "require GET method"
+	case codeRefused:
+		return "user refuse to accept the msg"
+	case codeNotSubscribeType:
+		return "the tempalte is not subscriptiontype" // the platform's own spelling
+	case codeConcurrent:
+		return "Cannot make concurrent calls to the same OpenID, please try again"
 	case codeNeedPost:
 		return "require POST method"
 	case codeEmptyBody:
@@ -97,11 +112,17 @@ func errText(code int) string {
 type verdict struct {
 	code   int
 	detail string // e.g. "data.keyword1.value is empty"
+	msgID  int64  // of a subscribe message that was accepted
 }
 
 // writeVerdict answers as the platform does: status 200, and a request id behind the text of every error.
 func writeVerdict(w http.ResponseWriter, v verdict) {
 	jsonHeader(w)
+	if v.code == codeOK && v.msgID > 0 {
+		b := append(make([]byte, 0, 64), `{"errcode":0,"errmsg":"ok","msgid":`...)
+		_, _ = w.Write(append(strconv.AppendInt(b, v.msgID, 10), '}'))
+		return
+	}
 	if v.code == codeOK {
 		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok"}`)
 		return

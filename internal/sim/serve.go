@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -37,6 +38,11 @@ func (s *Sim) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          log.New(io.Discard, "", 0), // callers that are killed in the middle of a call are its business
 	}
 	go s.Watch(ctx)
+	pushing, stopPushing := context.WithCancel(ctx)
+	var pusher sync.WaitGroup
+	pusher.Go(func() { s.Push(pushing) })
+	defer pusher.Wait()
+	defer stopPushing()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	select {

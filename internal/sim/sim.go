@@ -13,11 +13,13 @@ const (
 	defaultTokenLife = 2 * time.Hour
 	permitLife       = 7 * 24 * time.Hour
 
-	pathStableToken  = "/cgi-bin/stable_token"
-	pathToken        = "/cgi-bin/token"
-	pathTemplateSend = "/cgi-bin/message/wxopen/template/send"
-	pathQuotaGet     = "/cgi-bin/openapi/quota/get"
-	pathClearQuota   = "/cgi-bin/clear_quota"
+	pathStableToken   = "/cgi-bin/stable_token"
+	pathToken         = "/cgi-bin/token"
+	pathTemplateSend  = "/cgi-bin/message/wxopen/template/send"
+	pathSubscribeSend = "/cgi-bin/message/subscribe/send"
+	pathGetTemplate   = "/wxaapi/newtmpl/gettemplate"
+	pathQuotaGet      = "/cgi-bin/openapi/quota/get"
+	pathClearQuota    = "/cgi-bin/clear_quota"
 )
 
 // Config is what a simulator starts with. The zero value accepts every app and has no faults.
@@ -34,7 +36,8 @@ type Config struct {
 // App is one registered mini-program.
 type App struct {
 	AppID, Secret string
-	// Templates are those that the app has. Without any, every template id that is not empty is accepted.
+	// Templates are those that the app has. Without any of a channel, that channel accepts every template id that is not
+	// empty.
 	Templates []Template
 	// Pages are the paths in the released version, without query. Without any, every page is accepted.
 	Pages []string
@@ -42,12 +45,26 @@ type App struct {
 
 // Template is one message template: every field must be present and filled.
 type Template struct {
-	ID, Title string
-	Fields    []TemplateField
+	ID    string `json:"template_id"`
+	Title string `json:"title"`
+	// Type is 0 for a template whose messages spend formIds, [OneTime] or [LongTerm] for subscribe messages.
+	Type   int             `json:"type"`
+	Fields []TemplateField `json:"fields"`
 }
 
+// The types of subscribe templates, as the platform numbers them.
+const (
+	OneTime  = 2 // one consent, one message
+	LongTerm = 3 // one consent, any number, but five a day
+)
+
 // TemplateField is one keyword of a template, with the label that a phone shows before it.
-type TemplateField struct{ Key, Label string }
+type TemplateField struct {
+	Key     string   `json:"key"`
+	Label   string   `json:"label"`
+	Example string   `json:"example,omitempty"` // of a subscribe template
+	Enum    []string `json:"enum,omitempty"`    // the only values that a field of a subscribe template takes
+}
 
 // Sim is a simulator. It is safe for concurrent use.
 type Sim struct {
@@ -64,11 +81,16 @@ type Sim struct {
 	ledger ledger
 	counts counts
 	stalls []Stall
+	msgID  int64 // of the last subscribe message
+
+	pushes    pushQueue
+	pushOrder int64
+	pushWake  chan struct{} // holds one when there may be more to post
 }
 
 // New makes a simulator. It reports a Config that contradicts itself.
 func New(cfg Config) (*Sim, error) {
-	s := &Sim{cfg: cfg, now: cfg.Now, apps: map[string]*app{}, tokens: map[string]*token{}}
+	s := &Sim{cfg: cfg, now: cfg.Now, apps: map[string]*app{}, tokens: map[string]*token{}, pushWake: make(chan struct{}, 1)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -83,6 +105,13 @@ func New(cfg Config) (*Sim, error) {
 		if s.apps[a.AppID] != nil {
 			return nil, fmt.Errorf("sim: app %s is registered twice", a.AppID)
 		}
+		for j := range a.Templates {
+			if t := &a.Templates[j]; t.Type != 0 {
+				if err := t.validate(); err != nil {
+					return nil, fmt.Errorf("sim: %w", err)
+				}
+			}
+		}
 		s.apps[a.AppID] = newApp(*a)
 	}
 	if err := cfg.Faults.validate(); err != nil {
@@ -91,6 +120,7 @@ func New(cfg Config) (*Sim, error) {
 	s.faults = newFaultState(cfg.Faults)
 	s.ledger = newLedger()
 	s.counts = newCounts()
+	s.msgID = firstMsgID(s.now())
 	s.mux = s.routes()
 	return s, nil
 }
@@ -103,12 +133,18 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc(pathStableToken, s.stableToken)
 	mux.HandleFunc(pathToken, s.classicToken)
 	mux.HandleFunc(pathTemplateSend, s.sendTemplate)
+	mux.HandleFunc(pathSubscribeSend, s.sendSubscribe)
+	mux.HandleFunc(pathGetTemplate, s.getTemplate)
 	mux.HandleFunc(pathQuotaGet, s.quotaGet)
 	mux.HandleFunc(pathClearQuota, s.clearQuota)
 	mux.HandleFunc("/cgi-bin/", func(w http.ResponseWriter, _ *http.Request) {
 		writeVerdict(w, verdict{code: codeInvalidURL})
 	})
 	mux.HandleFunc("POST /sim/form-ids", s.handleMint)
+	mux.HandleFunc("GET /sim/subscriptions", s.handleSubscriptions)
+	mux.HandleFunc("POST /sim/subscriptions", s.handleSubscribe)
+	mux.HandleFunc("POST /sim/templates", s.handleTemplates)
+	mux.HandleFunc("POST /sim/callback", s.handleCallback)
 	mux.HandleFunc("GET /sim/faults", s.handleGetFaults)
 	mux.HandleFunc("POST /sim/faults", s.handleSetFaults)
 	mux.HandleFunc("GET /sim/ledger", s.handleLedger)
@@ -119,19 +155,20 @@ func (s *Sim) routes() *http.ServeMux {
 	return mux
 }
 
-// Reset forgets messages, permits, counts and used quotas, and puts the faults of the Config back. Access tokens stay
-// valid, so that a daemon which holds one goes on.
+// Reset forgets messages, permits, subscriptions, events not yet posted, counts and used quotas, and puts the faults of the
+// Config back. Access tokens stay valid, so that a daemon which holds one goes on; templates stay registered and callbacks set.
 func (s *Sim) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.apps {
 		a.permits = map[string]*permit{}
-		a.usage = usage{}
+		a.subscriptions = map[consent]*subscription{}
+		a.usage, a.subscribeUsage = usage{}, usage{}
 	}
 	s.faults = newFaultState(s.cfg.Faults)
 	s.ledger = newLedger()
 	s.counts = newCounts()
-	s.stalls = nil
+	s.stalls, s.pushes = nil, nil
 	s.calls.Store(0)
 	s.maxInFlight.Store(s.inFlight.Load())
 }

@@ -15,7 +15,10 @@ type Stats struct {
 	Faults       map[Kind]int64 `json:"faults"`        // calls that a rule hit
 	TokenCalls   int64          `json:"token_calls"`
 	TokensIssued int64          `json:"tokens_issued"`
-	Permits      int64          `json:"permits"` // formIds minted or taken over
+	Permits      int64          `json:"permits"`               // formIds minted or taken over
+	Accepts      int64          `json:"accepts,omitempty"`     // consents to subscribe templates
+	Events       int64          `json:"events,omitempty"`      // posts to a callback that were taken
+	EventsLost   int64          `json:"events_lost,omitempty"` // events given up after the last try
 }
 
 // counts is guarded by Sim.mu.
@@ -25,6 +28,9 @@ type counts struct {
 	tokenCalls   int64
 	tokensIssued int64
 	permits      int64
+	accepts      int64
+	events       int64
+	eventsLost   int64
 }
 
 func newCounts() counts {
@@ -39,6 +45,7 @@ func (s *Sim) Stats() Stats {
 		Calls: s.calls.Load(), InFlight: s.inFlight.Load(), MaxInFlight: s.maxInFlight.Load(),
 		Messages: s.ledger.total, ByErrCode: maps.Clone(s.counts.byErrCode), Faults: maps.Clone(s.counts.faults),
 		TokenCalls: s.counts.tokenCalls, TokensIssued: s.counts.tokensIssued, Permits: s.counts.permits,
+		Accepts: s.counts.accepts, Events: s.counts.events, EventsLost: s.counts.eventsLost,
 	}
 }
 

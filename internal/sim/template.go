@@ -31,20 +31,30 @@ func (s *Sim) sendTemplate(w http.ResponseWriter, r *http.Request) {
 		writeVerdict(w, verdict{code: codeNeedPost})
 		return
 	}
-	k, ok := works.Get().(*work)
-	if !ok {
-		k = &work{}
-	}
+	k := takeWork()
 	defer works.Put(k)
-	var err error
-	if k.body, err = readBody(r.Body, k.body[:0]); err != nil {
-		panic(http.ErrAbortHandler) // the caller left half-way: there is no request to answer
-	}
+	k.read(r.Body)
 	arrived := s.now()
 	parsed := k.msg.parse(k.body)
 	s.serveCall(w, r, target{on: OnSend, key: k.msg.toUser, formID: k.msg.formID}, func() verdict {
 		return s.deliverTemplate(accessToken(r), k, parsed, arrived)
 	}, func(v verdict) { writeVerdict(w, v) })
+}
+
+func takeWork() *work {
+	k, ok := works.Get().(*work)
+	if !ok {
+		k = &work{}
+	}
+	return k
+}
+
+// read reads the body of a request. Where the caller left half-way there is no request to answer, and it ends the handler.
+func (k *work) read(body io.Reader) {
+	var err error
+	if k.body, err = readBody(body, k.body[:0]); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 var errTooLarge = errors.New("body is over 1 MiB")

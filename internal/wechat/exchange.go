@@ -17,7 +17,7 @@ const (
 )
 
 var (
-	errReplyTooLarge = errors.New("answer is over 64 KiB")
+	errReplyTooLarge = errors.New("answer is too long")
 	errStatus        = errors.New("unexpected status")
 	errTimeout       = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 )
@@ -28,6 +28,8 @@ var (
 type exchange struct {
 	request []byte // the JSON to send; not changed once the call has begun
 	reply   []byte
+	// maxReply is how long the answer may be, in bytes: maxReplyBytes unless the caller says more.
+	maxReply int
 
 	started atomic.Bool  // the transport has begun to read the request body
 	refs    atomic.Int32 // the call, and each body not yet closed
@@ -91,7 +93,7 @@ func (c *Client) begin() *exchange {
 	if !ok {
 		x = newExchange(c.recycle)
 	}
-	x.request, x.reply = x.request[:0], x.reply[:0]
+	x.request, x.reply, x.maxReply = x.request[:0], x.reply[:0], maxReplyBytes
 	x.started.Store(false)
 	x.refs.Store(1)
 	return x
@@ -104,24 +106,26 @@ func (c *Client) recycle(x *exchange) {
 	c.exchanges.Put(x)
 }
 
-// roundTrip sends x.request and fills x.reply. nil means status 200 and a whole body within the limit. It goes to the
-// transport directly: a client would follow redirects, and copy the request to do so.
+// roundTrip sends x.request, which a GET has none of, and fills x.reply. nil means status 200 and a whole body within the
+// limit. It goes to the transport directly: a client would follow redirects, and copy the request to do so.
 func (c *Client) roundTrip(ctx context.Context, prepared *http.Request, x *exchange) (time.Duration, error) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
 	defer cancel()
 
-	x.first.x, x.first.off = x, 0
-	x.first.closed.Store(false)
-	x.refs.Add(1)
 	req := prepared.WithContext(ctx)
-	req.Body, req.GetBody, req.ContentLength = &x.first, x.rewind, int64(len(x.request))
+	if req.Method != http.MethodGet {
+		x.first.x, x.first.off = x, 0
+		x.first.closed.Store(false)
+		x.refs.Add(1)
+		req.Body, req.GetBody, req.ContentLength = &x.first, x.rewind, int64(len(x.request))
+	}
 
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return time.Since(begun), err
 	}
-	x.reply, err = readReply(resp.Body, x.reply)
+	x.reply, err = readReply(resp.Body, x.reply, x.maxReply)
 	closeErr := resp.Body.Close()
 	switch {
 	case err != nil:
@@ -133,9 +137,9 @@ func (c *Client) roundTrip(ctx context.Context, prepared *http.Request, x *excha
 	return time.Since(begun), err
 }
 
-// readReply appends the whole body to dst and returns it, or an error once the body passes the limit. Reading to the
+// readReply appends the whole body to dst and returns it, or an error once the body passes limit bytes. Reading to the
 // end is what lets the connection be used again.
-func readReply(body io.Reader, dst []byte) ([]byte, error) {
+func readReply(body io.Reader, dst []byte, limit int) ([]byte, error) {
 	for {
 		if len(dst) == cap(dst) {
 			dst = append(dst, 0)[:len(dst)]
@@ -143,7 +147,7 @@ func readReply(body io.Reader, dst []byte) ([]byte, error) {
 		n, err := body.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
-		case len(dst) > maxReplyBytes:
+		case len(dst) > limit:
 			return dst, errReplyTooLarge
 		case errors.Is(err, io.EOF):
 			return dst, nil
