@@ -25,6 +25,9 @@ func (d *Dispatcher) CreateSchedule(ctx context.Context, actor string, spec push
 	if err != nil {
 		return push.Schedule{}, err
 	}
+	if err := checkEnd(spec.TaskSpec, time.Now()); err != nil {
+		return push.Schedule{}, err
+	}
 	id, err := d.st.InsertSchedule(ctx, app.ID, spec, listID, actor)
 	if err != nil {
 		return push.Schedule{}, err

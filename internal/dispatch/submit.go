@@ -80,7 +80,7 @@ func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error
 	if at == nil || t.StartAt != nil && t.StartAt.Equal(at.Truncate(time.Microsecond)) {
 		return &push.Refusal{Code: push.RefusedAlreadyScheduled, TaskID: t.ID, State: t.State}
 	}
-	if err := checkNotAfter(t, at); err != nil {
+	if err := d.checkNotAfter(t, at); err != nil {
 		return err
 	}
 	moved, err := d.st.SubmitTask(ctx, t.ID, []push.TaskState{push.TaskScheduled}, at)
@@ -106,7 +106,7 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	if err := t.ValidateFor(compiled); err != nil {
 		return err
 	}
-	if err := checkNotAfter(t, at); err != nil {
+	if err := d.checkNotAfter(t, at); err != nil {
 		return err
 	}
 	for _, check := range []func(context.Context, push.Task, push.Compiled, *time.Time) error{d.checkProduct, d.checkAudience, d.checkApp} {
@@ -117,13 +117,14 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	return d.st.FreezeTask(ctx, t.ID, template, actor)
 }
 
-func checkNotAfter(t push.Task, at *time.Time) error {
-	when := time.Now()
+func (d *Dispatcher) checkNotAfter(t push.Task, at *time.Time) error {
+	when, what := time.Now(), "is now, which lies"
 	if at != nil {
-		when = *at
+		when, what = *at, "lies"
 	}
 	if t.NotAfter != nil && when.After(*t.NotAfter) {
-		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
+		end := t.NotAfter.In(d.cfg.Location).Format(time.RFC3339)
+		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: what + " after the task's not_after, " + end}
 	}
 	return checkWait(t.TaskSpec, when, maxWait)
 }

@@ -296,7 +296,7 @@ func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	note := fmt.Sprintf("已错过发送时间 %s,超过允许的 %s,可重新排期 It was %s late, and its policy (%s) allows %s; schedule it again.",
 		late, d.grace(t.Misfire), late, t.Misfire, d.grace(t.Misfire))
 	if t.Overdue {
-		note = "已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it and schedule the task again."
+		note = fmt.Sprintf("已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it (task set %d --not-after TIME) and schedule the task again.", t.ID)
 	}
 	if _, err := d.st.MissTask(ctx, t.ID, note); err != nil {
 		return err
