@@ -61,13 +61,18 @@ func TestExitCodes_WrongUseIsTwo_FailureIsOne(t *testing.T) {
 		code  int
 		error string // a part of what is said on standard error
 	}{
-		{[]string{"task", "snd"}, 2, `did you mean "send"?`},
+		{[]string{"task", "snd"}, 2, `did you mean "send" or "set"?`},
 		{[]string{"tsak"}, 2, `did you mean "task"?`},
 		{[]string{"task", "list", "--bogus"}, 2, "unknown flag: --bogus"},
-		{[]string{"task", "create"}, 2, `required flag(s) "app", "template" not set`},
+		{[]string{"task", "create"}, 2, "give --app, --template"},
+		{[]string{"app", "show"}, 2, `there is no command "show" in "minipush app". See`},
+		{[]string{"task", "show", "1", "2", "3"}, 2, "3 arguments do not fit"},
+		{[]string{"app", "list", "x"}, 2, "1 argument does not fit"},
+		{[]string{"suppression", "add", "--app", "shop"}, 2, "give --user-id or --openid"},
+		{[]string{"task", "set", "1"}, 2, "nothing to change"},
 		{[]string{"task", "show"}, 2, `0 arguments do not fit "minipush task show ID`},
 		{[]string{"task", "list", "--output", "xml"}, 2, "it must be table or json"},
-		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "[at in]"},
+		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "give only one of --in and --at"},
 		{[]string{"serve", "--role", "boss"}, 2, "it must be all, web or worker"},
 		{[]string{"sim", "--fault", "nonsense"}, 2, `unknown kind "nonsense"`},
 		{[]string{"config", "check", "--config", "missing.yaml"}, 1, "missing.yaml"},
@@ -113,7 +118,7 @@ func TestServe_SchemaBehind_RefusesAndNamesTheCommand(t *testing.T) {
 
 	code, _, _ = p.try(t, "", "migrate", "down")
 	require.Equal(t, 2, code, "it asks whether it is meant")
-	require.Contains(t, p.run(t, "migrate", "down", "--yes"), "1 steps are missing")
+	require.Contains(t, p.run(t, "migrate", "down", "--yes"), "1 step is missing")
 	code, _, stderr = p.try(t, "", "serve")
 	require.Equal(t, 1, code, "one step behind is behind")
 	require.Contains(t, stderr, "minipush migrate up")

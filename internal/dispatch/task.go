@@ -70,7 +70,7 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if spec.ProductCode == "" {
 		return nil, nil //nolint:nilnil // a task without a product
 	}
-	return d.shelved(ctx, appID, spec.ProductCode)
+	return d.shelved(ctx, appID, spec)
 }
 
 // checkEnd refuses a not_after that has passed: the task could never start.
@@ -81,14 +81,14 @@ func checkEnd(spec push.TaskSpec, now time.Time) error {
 	return nil
 }
 
-// shelved finds a product that is on the shelf.
-func (d *Dispatcher) shelved(ctx context.Context, appID int32, code string) (*push.Product, error) {
-	p, err := d.st.Product(ctx, appID, code)
+// shelved finds the product of a spec, which must be on the shelf.
+func (d *Dispatcher) shelved(ctx context.Context, appID int32, spec push.TaskSpec) (*push.Product, error) {
+	p, err := d.st.Product(ctx, appID, spec.ProductCode)
 	if errors.Is(err, push.ErrNotFound) {
 		return nil, &push.InvalidError{Field: "product_code", Rule: "unknown_product", Message: "is not a product of this app"}
 	}
 	if err == nil && !p.OnShelf {
-		return nil, &push.Refusal{Code: push.RefusedProductOffShelf, Detail: "product " + code}
+		return nil, &push.Refusal{Code: push.RefusedProductOffShelf, App: spec.App, Product: p.Code, Detail: "product " + p.Code}
 	}
 	return &p, err
 }
