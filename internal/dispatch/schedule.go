@@ -65,7 +65,7 @@ func recurrence(spec push.ScheduleSpec) (*cronspec.Recurrence, error) {
 	}
 	r, err := cronspec.Recur(spec.Cron, loc)
 	if err != nil {
-		return nil, &push.InvalidError{Field: "cron", Rule: "bad_cron", Message: err.Error()}
+		return nil, &push.InvalidError{Field: "cron", Rule: "bad_cron", Message: "cannot be read: " + err.Error()}
 	}
 	return r, nil
 }
