@@ -228,6 +228,17 @@ func TestSettled_ACanceledTaskWithOpenRecipients_IsNot(t *testing.T) {
 	require.ErrorContains(t, err, "3 recipients are still under way")
 }
 
+func TestUnderWay_SaysHowManyAreSkippedAndHowManyCallsAreFinished(t *testing.T) {
+	t.Parallel()
+	for text, counts := range map[string]push.Counts{
+		"1360 recipients are being skipped, 4 calls are being finished; ": {Pending: 1300, Waiting: 60, Sending: 4},
+		"1 recipient is being skipped; ":                                  {Pending: 1},
+		"1 call is being finished; ":                                      {Sending: 1},
+	} {
+		require.Equal(t, text+"the final figures: minipush task watch 7", underWay(push.Task{ID: 7, State: push.TaskCanceled, Counts: counts}))
+	}
+}
+
 func TestWorkers_OnlyAFreshHeartbeatIsRunning(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "2 running, last heartbeat 400ms ago", workers{live: 2, age: 400 * time.Millisecond}.text())
