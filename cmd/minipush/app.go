@@ -93,7 +93,7 @@ func setApp(ctx context.Context, s *session, spec dispatch.AppSpec, settings *ap
 		app, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
 		return err
 	})
-	return app, err
+	return app, settings.explain(err)
 }
 
 // readSecret takes the first line of a file; the newline that editors add is not part of a secret.

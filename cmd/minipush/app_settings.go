@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ type appSettings struct {
 	cmd                   *cobra.Command
 	rate, budget, userCap int
 	ramp, quiet           string
+
+	before push.AppSettings // as they were
 }
 
 func bindAppSettings(cmd *cobra.Command) *appSettings {
@@ -39,6 +42,7 @@ func (f *appSettings) given() bool {
 
 // apply writes what was given over s.
 func (f *appSettings) apply(s *push.AppSettings) error {
+	f.before = *s
 	changed := f.cmd.Flags().Changed
 	if changed("rate") {
 		s.RatePerSecond = f.rate
@@ -58,6 +62,26 @@ func (f *appSettings) apply(s *push.AppSettings) error {
 		return readQuiet(f.quiet, s)
 	}
 	return nil
+}
+
+// explain says which flags mend a rate that does not go with the ramp that the app has.
+func (f *appSettings) explain(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each part is looked at in turn
+		var parts []error
+		for _, part := range joined.Unwrap() {
+			parts = append(parts, f.explain(part))
+		}
+		return errors.Join(parts...)
+	}
+	invalid, ok := errors.AsType[*push.InvalidError](err)
+	if !ok || invalid.Field != "ramp_from" || f.cmd.Flags().Changed("ramp") || !f.cmd.Flags().Changed("rate") {
+		return err
+	}
+	message := fmt.Sprintf("is %d, but this app ramps from %d/s: add --ramp off", f.rate, f.before.RampFrom)
+	if f.rate > 1 {
+		message += fmt.Sprintf(", or --ramp %d:%dm", f.rate/2, f.before.RampMinutes)
+	}
+	return &push.InvalidError{Field: "rate_per_second", Rule: invalid.Rule, Message: message}
 }
 
 const off = "off"

@@ -61,13 +61,18 @@ func TestExitCodes_WrongUseIsTwo_FailureIsOne(t *testing.T) {
 		code  int
 		error string // a part of what is said on standard error
 	}{
-		{[]string{"task", "snd"}, 2, `did you mean "send"?`},
+		{[]string{"task", "snd"}, 2, `did you mean "send" or "set"?`},
 		{[]string{"tsak"}, 2, `did you mean "task"?`},
 		{[]string{"task", "list", "--bogus"}, 2, "unknown flag: --bogus"},
-		{[]string{"task", "create"}, 2, `required flag(s) "app", "template" not set`},
+		{[]string{"task", "create"}, 2, "give --app, --template"},
+		{[]string{"app", "show"}, 2, `there is no command "show" in "minipush app". See`},
+		{[]string{"task", "show", "1", "2", "3"}, 2, "3 arguments do not fit"},
+		{[]string{"app", "list", "x"}, 2, "1 argument does not fit"},
+		{[]string{"suppression", "add", "--app", "shop"}, 2, "give --user-id or --openid"},
+		{[]string{"task", "set", "1"}, 2, "nothing to change"},
 		{[]string{"task", "show"}, 2, `0 arguments do not fit "minipush task show ID`},
 		{[]string{"task", "list", "--output", "xml"}, 2, "it must be table or json"},
-		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "[at in]"},
+		{[]string{"task", "send", "1", "--in", "2m", "--at", "2026-12-01 10:00"}, 2, "give only one of --in and --at"},
 		{[]string{"serve", "--role", "boss"}, 2, "it must be all, web or worker"},
 		{[]string{"sim", "--fault", "nonsense"}, 2, `unknown kind "nonsense"`},
 		{[]string{"config", "check", "--config", "missing.yaml"}, 1, "missing.yaml"},
@@ -113,7 +118,7 @@ func TestServe_SchemaBehind_RefusesAndNamesTheCommand(t *testing.T) {
 
 	code, _, _ = p.try(t, "", "migrate", "down")
 	require.Equal(t, 2, code, "it asks whether it is meant")
-	require.Contains(t, p.run(t, "migrate", "down", "--yes"), "1 steps are missing")
+	require.Contains(t, p.run(t, "migrate", "down", "--yes"), "1 step is missing")
 	code, _, stderr = p.try(t, "", "serve")
 	require.Equal(t, 1, code, "one step behind is behind")
 	require.Contains(t, stderr, "minipush migrate up")
@@ -217,11 +222,22 @@ func TestImport_BadLines_AreNamed(t *testing.T) {
 	require.Contains(t, out, "1 accepted, 1 duplicate, 2 rejected")
 	require.Contains(t, out, "line 3: ")
 	require.Contains(t, out, "line 5: ")
-	code, _, stderr := s.try(t, "user,form_id,source\n", "permit", "import", "-", "--app", "shop")
+	require.Contains(t, s.feed(t, "user_id,form_id,source\n7,short\n5,fit,four\n6,fine,4\n", "permit", "import", "-", "--app", "shop"),
+		"formIds: 1 accepted, 0 duplicate, 2 rejected\n  line 2: 列数与表头不一致 · has another number of columns than the first row (column_count)\n  line 3: ")
+	code, stdout, stderr := s.try(t, "user_id,openid\n1\n2,o 2\n", "user", "import", "-", "--app", "shop")
+	require.Equal(t, 1, code, "nothing was accepted")
+	require.Contains(t, stdout, "users: 0 accepted, 0 duplicate, 2 rejected")
+	require.Equal(t, "minipush: no line was accepted\n", stderr)
+	code, stdout, stderr = s.try(t, "user_id\nu1\n\"u2\nu3\n", "suppression", "import", "-", "--app", "shop")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "suppressions: 1 accepted", "what went before the failure")
+	require.Contains(t, stderr, "line 3: a quote is not closed")
+	code, _, stderr = s.try(t, "user,form_id,source\n", "permit", "import", "-", "--app", "shop")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, `line 1, column 1: "user" is not a column`)
-	code, _, stderr = s.try(t, "code,title,price\n1,甲,9.90\n2,乙,cheap\n", "product", "import", "-", "--app", "shop")
+	code, stdout, stderr = s.try(t, "code,title,price\n1,甲,9.90\n2,乙,cheap\n", "product", "import", "-", "--app", "shop")
 	require.Equal(t, 1, code)
+	require.Equal(t, "products: 1 set\n", stdout)
 	require.Contains(t, stderr, "line 3: price must be digits")
 	require.Contains(t, s.feed(t, "code,title,price,on_shelf\n1,甲,9.90,上架\n2,乙,250,no\n", "product", "import", "-", "--app", "shop"), "2 set")
 }

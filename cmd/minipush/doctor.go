@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/config"
+	"minipush/internal/push"
 	"minipush/internal/store"
 )
 
@@ -93,7 +94,7 @@ func (c *cli) examine(ctx context.Context) []finding {
 		note("private postgres", db.private.DataDir(), nil)
 	}
 	_, err = db.key()
-	note("secret key", "given", err)
+	note("secret key", yesNo(cfg.SecretKey.Reveal() == "", "made here, beside the private postgres", "given"), err)
 	if !note("schema", "current", db.requireSchema(ctx)) {
 		return all
 	}
@@ -117,10 +118,24 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if err != nil {
 		note("platform", "", err)
 	}
+	if paused := pausedApps(apps); len(paused) > 0 {
+		note("paused apps", strings.Join(paused, "; "), nil)
+		all[len(all)-1].Warning = true
+	}
 	for _, app := range apps {
 		note("platform of "+app.Key, app.BaseURL, reachable(ctx, app.BaseURL))
 	}
 	return all
+}
+
+// pausedApps says of each app whose kill switch is on how it goes on.
+func pausedApps(apps []push.App) (texts []string) {
+	for _, a := range apps {
+		if a.PausedAt != nil {
+			texts = append(texts, fmt.Sprintf("%s is %s; minipush app resume %s", a.Key, switchText(a), a.Key))
+		}
+	}
+	return texts
 }
 
 // queuesText says which queues were paused in the pages of the job table: nothing else would say why their tasks stand still.

@@ -38,13 +38,13 @@ func (c *cli) audit(ctx context.Context, s *session, tasks []int64) error {
 		if len(rows) > 0 {
 			table(w, []string{"TASK", "VIOLATION", "ROWS", "EXAMPLES"}, rows)
 		}
-		fmt.Fprintf(w, "%d tasks audited, %d rules broken\n", len(tasks), len(found))
+		fmt.Fprintf(w, "%s audited, %s broken\n", plural(len(tasks), "task", "tasks"), plural(len(found), "rule", "rules"))
 	})
 	if err != nil {
 		return err
 	}
 	if len(found) > 0 {
-		return fmt.Errorf("%d rules of the ledger are broken", len(found))
+		return fmt.Errorf("%s broken", plural(len(found), "rule of the ledger is", "rules of the ledger are"))
 	}
 	return nil
 }

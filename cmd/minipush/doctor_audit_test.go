@@ -20,7 +20,7 @@ func TestDoctorAudit_SaysWhichRuleIsBroken(t *testing.T) {
 	users := s.people(t, "u", 3)
 	id := s.draft(t, d, users)
 	s.run(t, "task", "send", strconv.FormatInt(id, 10), "--wait")
-	require.Contains(t, s.run(t, "doctor", "--audit"), "1 tasks audited, 0 rules broken")
+	require.Contains(t, s.run(t, "doctor", "--audit"), "1 task audited, 0 rules broken")
 	code, _, _ := s.try(t, "", "doctor", "--task", "1")
 	require.Equal(t, 2, code)
 

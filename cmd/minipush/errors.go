@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"minipush/internal/intake"
@@ -73,11 +76,15 @@ func (c *cli) problems(err error) []problem {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []problem
 		for _, e := range joined.Unwrap() {
-			all = append(all, c.problems(e)...)
+			for _, p := range c.problems(e) {
+				if !slices.ContainsFunc(all, func(said problem) bool { return said.Message == p.Message }) {
+					all = append(all, p) // two fields may be one flag
+				}
+			}
 		}
 		return all
 	}
-	p := problem{Code: "failed", Message: err.Error()}
+	p := problem{Code: "failed", Message: c.inFlags(err)}
 	if hint, ok := errors.AsType[hintError](err); ok {
 		p.Hint = hint.hint
 	}
@@ -92,7 +99,7 @@ func (c *cli) problems(err error) []problem {
 		p.Code, p.Field = invalid.Rule, invalid.Field // its text names both, after the place that the caller put before it
 	case errors.As(err, &refusal):
 		p.Code, p.Message, p.ZH = string(refusal.Code), refusal.EN()+" ("+string(refusal.Code)+")", refusal.ZH()
-		p.Hint = refusalHint(refusal)
+		p.Hint = cmp.Or(p.Hint, refusalHint(refusal))
 	case errors.As(err, &file):
 		p.Code, p.ZH = string(file.Code), file.Code.ZH()
 	case errors.Is(err, push.ErrNotFound):
@@ -100,7 +107,7 @@ func (c *cli) problems(err error) []problem {
 	case errors.Is(err, context.Canceled):
 		p.Code, p.Message = "interrupted", "interrupted"
 	case errors.As(err, &usage), !c.running:
-		p.Code, p.Message = "usage", strings.TrimSuffix(err.Error(), "\n")
+		p.Code, p.Message = "usage", readableUsage(strings.TrimSuffix(err.Error(), "\n"))
 	}
 	return []problem{p}
 }
@@ -110,6 +117,9 @@ func refusalHint(r *push.Refusal) string {
 	id := r.TaskID
 	switch r.Code {
 	case push.RefusedAlreadySent:
+		if r.App != "" {
+			return pausedApp(r.App)
+		}
 		if r.State == push.TaskPaused {
 			return fmt.Sprintf("It is paused. Let it go on: minipush task resume %d", id)
 		}
@@ -117,24 +127,103 @@ func refusalHint(r *push.Refusal) string {
 	case push.RefusedAlreadyScheduled:
 		return fmt.Sprintf("Move it: minipush task send %d --in 2m · take it back: minipush task unschedule %d", id, id)
 	case push.RefusedEmptyAudience:
+		if r.State.Final() {
+			return fmt.Sprintf("See how they ended: minipush task show %d", id)
+		}
 		return fmt.Sprintf("Upload a list: minipush task audience %d FILE", id)
 	case push.RefusedNoPermit:
-		return fmt.Sprintf("See who lacks what: minipush task reach %d", id)
+		return fmt.Sprintf("See who lacks what: minipush task reach %d · let them wait for permits: minipush task set %d --wait-for-permit-until TIME", id, id)
 	case push.RefusedProductOffShelf:
-		return "Put it back on the shelf: minipush product set --app KEY --code CODE --on-shelf …"
+		return fmt.Sprintf("Put it back on the shelf: minipush product set --app %s --code %s --title … --price … --on-shelf", r.App, r.Product)
 	case push.RefusedUnknownVariable:
 		return "Upload a list that has the column, or change the template."
 	case push.RefusedAppPaused:
-		return "Let it go on: minipush app resume KEY"
+		return pausedApp(r.App)
 	case push.RefusedWrongState:
 		return fmt.Sprintf("See where it stands: minipush task show %d", id)
 	case push.RefusedNotUnknown:
 		return fmt.Sprintf("See which are: minipush task export %d --state unknown", id)
 	case push.RefusedListGone:
 		return "Its rows were purged after their retention, or its list was replaced. Write a task with a list of its own."
-	case push.RefusedScheduleRuns:
-		return "Pause it: minipush schedule pause ID"
-	case push.RefusedTooManyRequests, push.RefusedInUse:
+	case push.RefusedTooManyRequests, push.RefusedInUse, push.RefusedScheduleRuns:
 	}
 	return ""
+}
+
+// pausedApp says how an app that is paused goes on; nothing of a task does before.
+func pausedApp(key string) string {
+	return fmt.Sprintf("app %s is paused; minipush app resume %s", key, key)
+}
+
+// hintOn adds a hint to a refusal with the code; any other error stays as it is.
+func hintOn(err error, code push.RefusalCode, hint string) error {
+	if refusal, ok := errors.AsType[*push.Refusal](err); ok && refusal.Code == code {
+		return hintError{err, hint}
+	}
+	return err
+}
+
+// inFlags is what an error says, with the flags of the command in place of the fields of the API that they stand for.
+func (c *cli) inFlags(err error) string {
+	text := err.Error()
+	invalid, ok := errors.AsType[*push.InvalidError](err)
+	if !ok || c.command == nil {
+		return text
+	}
+	said := *invalid
+	said.Message = fieldName.ReplaceAllStringFunc(said.Message, c.flagOf)
+	said.Field = c.flagOf(said.Field)
+	return strings.Replace(text, invalid.Error(), said.Error(), 1)
+}
+
+// fieldName is a field of the API within a sentence: no other word there has an underscore.
+var fieldName = regexp.MustCompile(`\b[a-z]+(_[a-z]+)+\b`)
+
+// flagOf is the flag of the running command that stands for a field of the API, or the field.
+func (c *cli) flagOf(field string) string {
+	name := strings.ReplaceAll(field, "_", "-")
+	switch field {
+	case "template_id":
+		name = "template"
+	case "product_code":
+		name = "product"
+	case "rate_per_second":
+		name = "rate"
+	case "ramp_from", "ramp_minutes":
+		name = "ramp"
+	case "quiet_from", "quiet_to":
+		name = "quiet"
+	case "daily_budget":
+		name = "budget"
+	case "reasons":
+		name = "reason"
+	}
+	if c.command.Flags().Lookup(name) == nil {
+		return field
+	}
+	return "--" + name
+}
+
+// readableUsage says in our words what cobra says of flags that go together, or do not.
+func readableUsage(text string) string {
+	if m := onlyOneOf.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("give only one of %s", flagNames(m[1]))
+	}
+	if m := atLeastOneOf.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("give %s", strings.ReplaceAll(flagNames(m[1]), " and ", " or "))
+	}
+	if m := required.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("give --%s", strings.ReplaceAll(strings.ReplaceAll(m[1], `", "`, ", --"), `"`, ""))
+	}
+	return text
+}
+
+var (
+	onlyOneOf    = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set none of the others can be`)
+	atLeastOneOf = regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`)
+	required     = regexp.MustCompile(`^required flag\(s\) (.*) not set$`)
+)
+
+func flagNames(list string) string {
+	return "--" + strings.Join(strings.Fields(list), " and --")
 }

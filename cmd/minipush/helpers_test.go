@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -82,6 +83,10 @@ func TestReadRows_HeaderIsHeldToTheKnownColumns(t *testing.T) {
 		err = readRows(strings.NewReader(text), []string{"user_id", "openid"}, []string{"note"}, func(r row) error {
 			rows = append(rows, r)
 			return nil
+		}, func(bad *csv.ParseError) error {
+			rejection, err := badRecord(bad)
+			rows = append(rows, row{rejection.Index, map[string]string{"rejected": rejection.Code}})
+			return err
 		})
 		return rows, err
 	}
@@ -89,16 +94,28 @@ func TestReadRows_HeaderIsHeldToTheKnownColumns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []row{{2, map[string]string{"user_id": "42", "openid": "o1"}}, {4, map[string]string{"user_id": "43", "openid": "o\n2"}}}, rows)
 	for text, wrong := range map[string]string{
-		"":                          "read the first line",
-		"user_id\n1\n":              `the column "openid" is missing`,
-		"user_id,open_id\n1,2\n":    `"open_id" is not a column`,
-		"user_id,openid\n1\n":       "wrong number of fields",
-		"user_id,openid\n\"1,2\n":   "line 2",
-		"user_id,openid\n1,2,3,4\n": "line 2",
+		"":                                "read the first line",
+		"user_id\n1\n":                    `the column "openid" is missing`,
+		"user_id,open_id\n1,2\n":          `"open_id" is not a column`,
+		"user_id,openid\n\"1,2\n3,4\n5,6": "line 2",
 	} {
 		_, err := collect(text)
 		require.ErrorContains(t, err, wrong, "%q", text)
 	}
+}
+
+func TestReadRows_AMalformedRecordIsRejectedWithItsLine_AndTheNextIsRead(t *testing.T) {
+	t.Parallel()
+	got := map[int]string{}
+	err := readRows(strings.NewReader("user_id,openid\n1\n2,b\n3,c,x,y\n4,\"d\"e\n5,f\"g\n\"6\",h\n"), []string{"user_id", "openid"}, nil,
+		func(r row) error { got[r.line] = r.fields["user_id"]; return nil },
+		func(bad *csv.ParseError) error {
+			rejection, err := badRecord(bad)
+			got[rejection.Index] = rejection.Code
+			return err
+		})
+	require.NoError(t, err)
+	require.Equal(t, map[int]string{2: "column_count", 3: "2", 4: "column_count", 5: "broken_quote", 6: "broken_quote", 7: "6"}, got)
 }
 
 func TestOpsURL_OfADaemonThatListensEverywhere_IsLoopback(t *testing.T) {
@@ -209,6 +226,17 @@ func TestSettled_ACanceledTaskWithOpenRecipients_IsNot(t *testing.T) {
 	}
 	err := (&cli{}).watched(push.Task{ID: 7, State: push.TaskCanceled, Counts: push.Counts{Total: 9, Sending: 3}}, nil)
 	require.ErrorContains(t, err, "3 recipients are still under way")
+}
+
+func TestUnderWay_SaysHowManyAreSkippedAndHowManyCallsAreFinished(t *testing.T) {
+	t.Parallel()
+	for text, counts := range map[string]push.Counts{
+		"1360 recipients are being skipped, 4 calls are being finished; ": {Pending: 1300, Waiting: 60, Sending: 4},
+		"1 recipient is being skipped; ":                                  {Pending: 1},
+		"1 call is being finished; ":                                      {Sending: 1},
+	} {
+		require.Equal(t, text+"the final figures: minipush task watch 7", underWay(push.Task{ID: 7, State: push.TaskCanceled, Counts: counts}))
+	}
 }
 
 func TestWorkers_OnlyAFreshHeartbeatIsRunning(t *testing.T) {

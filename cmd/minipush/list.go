@@ -41,7 +41,7 @@ there is none; - is standard input. Tasks that took an earlier version keep it; 
 			}
 			return c.answer(list, func(w io.Writer) {
 				v := list.Newest
-				fmt.Fprintf(w, "list %s, version %d: %d rows, %d accepted, %d duplicate, %d rejected\n", list.Name, v.Version, v.Total, v.Accepted, v.Duplicate, v.Rejected)
+				fmt.Fprintf(w, "list %s, version %d: %s, %d accepted, %d duplicate, %d rejected\n", list.Name, v.Version, plural(v.Total, "row", "rows"), v.Accepted, v.Duplicate, v.Rejected)
 				if v.Rejected > 0 {
 					fmt.Fprintf(w, "the rejected rows and why: minipush list show %s --app %s --rejects FILE\n", list.Name, app)
 				}

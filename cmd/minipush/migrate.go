@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +78,7 @@ func (c *cli) showMigrations(ctx context.Context, db *database) error {
 			rows[i] = []string{m.Line, m.Name, applied}
 		}
 		table(w, []string{"LINE", "STEP", "APPLIED"}, rows)
-		fmt.Fprintln(w, yesNo(missing == 0, "the schema is current", strconv.Itoa(missing)+" steps are missing: minipush migrate up"))
+		fmt.Fprintln(w, yesNo(missing == 0, "the schema is current", plural(missing, "step is", "steps are")+" missing: minipush migrate up"))
 	})
 }
 

@@ -89,6 +89,20 @@ func (k clock) read(flag, text string) (time.Time, error) {
 	return t, nil
 }
 
+// readBound reads a time that may be left out; off is none too.
+func (k clock) readBound(flag, text string) (*time.Time, error) {
+	if text == "" || text == off {
+		return nil, nil //nolint:nilnil // nil is no bound
+	}
+	t, err := k.read(flag, text)
+	return &t, err
+}
+
+// plural counts things: one of them, or many.
+func plural(n int, one, many string) string {
+	return fmt.Sprintf("%d %s", n, yesNo(n == 1, one, many))
+}
+
 func yesNo(b bool, yes, no string) string {
 	if b {
 		return yes

@@ -30,10 +30,7 @@ every line; - is standard input. A formId that is there already is counted as a 
 				func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
 					return s.dispatch.ReportFormIDs(ctx, app, batch)
 				})
-			if err != nil {
-				return err
-			}
-			return c.answerImport("formIds", got)
+			return c.answerImport("formIds", got, err)
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")

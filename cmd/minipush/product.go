@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -71,11 +73,17 @@ sets every line; - is standard input. It stops at the first line that is wrong; 
 				}
 				set++
 				return nil
+			}, func(bad *csv.ParseError) error {
+				rejection, err := badRecord(bad)
+				if err == nil {
+					err = fmt.Errorf("line %d: %s (%s)", rejection.Index, rejection.Message, rejection.Code)
+				}
+				return err
 			})
-			if err != nil {
+			if err != nil && set == 0 {
 				return err
 			}
-			return c.answer(map[string]int{"accepted": set}, func(w io.Writer) { fmt.Fprintf(w, "products: %d set\n", set) })
+			return errors.Join(err, c.answer(map[string]int{"accepted": set}, func(w io.Writer) { fmt.Fprintf(w, "products: %d set\n", set) }))
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")

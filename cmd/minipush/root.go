@@ -20,6 +20,8 @@ type cli struct {
 
 	// running is set once the command line has been accepted: an error before that is wrong use.
 	running bool
+	// command is the command that runs; nil before.
+	command *cobra.Command
 }
 
 func (c *cli) rootCommand() *cobra.Command {
@@ -64,14 +66,14 @@ With no MINIPUSH_DATABASE_URL every command uses a private Postgres in the data 
 func (c *cli) mark(cmd *cobra.Command) {
 	if runE := cmd.RunE; runE != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			c.running = true
+			c.running, c.command = true, cmd
 			return runE(cmd, args)
 		}
 	}
 	if check := cmd.Args; check != nil && cmd.HasParent() {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Sprintf("%d arguments do not fit %q; see: %s --help", len(args), cmd.UseLine(), cmd.CommandPath())}
+				return usageError{fmt.Sprintf("%s %q; see: %s --help", plural(len(args), "argument does not fit", "arguments do not fit"), cmd.UseLine(), cmd.CommandPath())}
 			}
 			return nil
 		}
@@ -116,9 +118,11 @@ func help(cmd *cobra.Command, args []string) error {
 	}
 	text := fmt.Sprintf("there is no command %q in %q", args[0], cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
+	end := "."
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += fmt.Sprintf("; did you mean %q?", strings.Join(near, `", "`))
+		end = fmt.Sprintf(`; did you mean "%s"?`, strings.Join(near, `" or "`))
 	}
+	text += end
 	return usageError{text + fmt.Sprintf(" See %q.", cmd.CommandPath()+" --help")}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,12 +39,9 @@ change of summer time skips or repeats comes once.`,
       --template 895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0 --product 1989 --topic 会员日 --caption 今天有新商品 --tips 点击查看详情
   minipush schedule resume 3`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			if notAfter != "" {
-				t, err := s.clock.read("not-after", notAfter)
-				if err != nil {
-					return err
-				}
-				spec.NotAfter = &t
+			var err error
+			if spec.NotAfter, err = s.clock.readBound("not-after", notAfter); err != nil {
+				return err
 			}
 			schedule, err := s.dispatch.CreateSchedule(ctx, s.actor, spec)
 			if err != nil {
@@ -56,6 +54,7 @@ change of summer time skips or repeats comes once.`,
 			})
 		}),
 	}
+	appFlag(cmd, &spec.TaskSpec)
 	contentFlags(cmd, &spec.TaskSpec)
 	f := cmd.Flags()
 	f.StringVar(&spec.Name, "name", "", "`NAME` of the schedule")
@@ -68,10 +67,13 @@ change of summer time skips or repeats comes once.`,
 	return cmd
 }
 
+func appFlag(cmd *cobra.Command, spec *push.TaskSpec) {
+	cmd.Flags().StringVar(&spec.App, "app", "", "`KEY` of the app")
+}
+
 // contentFlags are the flags that say what a task sends.
 func contentFlags(cmd *cobra.Command, spec *push.TaskSpec) {
 	f := cmd.Flags()
-	f.StringVar(&spec.App, "app", "", "`KEY` of the app")
 	f.StringVar(&spec.TemplateID, "template", "", "`ID` of the template (模板ID)")
 	f.StringVar(&spec.Topic, "topic", "", "活动主题, at most 10 characters")
 	f.StringVar(&spec.Caption, "caption", "", "活动说明, at most 30 characters")
@@ -168,26 +170,36 @@ func (c *cli) scheduleShow() *cobra.Command {
 }
 
 func writeSchedule(w io.Writer, k clock, s push.Schedule, ticks []push.ScheduleTick) {
-	pairs(w, [][2]string{
+	rows := [][2]string{
 		{"schedule", fmt.Sprintf("%d %s (%s)", s.ID, s.Name, s.App)}, {"state", scheduleState(s)}, {"note", cmp.Or(s.Note, "–")},
 		{"when", s.Cron + " " + s.TimeZone}, {"to", cmp.Or(s.List, "all")}, {"misfire", s.Misfire}, {"not after", k.maybe(s.NotAfter)},
-		{"活动主题", s.Topic}, {"活动说明", s.Caption}, {"温馨提示", s.Tips}, {"商品编码", cmp.Or(s.ProductCode, "–")},
+		{"模板ID", s.TemplateID}, {"活动主题", s.Topic}, {"活动说明", s.Caption}, {"温馨提示", s.Tips}, {"商品编码", cmp.Or(s.ProductCode, "–")},
 		{"created by", s.CreatedBy},
-	})
+	}
+	pairs(w, append(rows, settings(s.TaskSpec)...))
 	writeRuns(w, s)
 	if len(ticks) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
-	rows := make([][]string, len(ticks))
+	lines := make([][]string, len(ticks))
 	for i, t := range ticks {
 		task := "–"
 		if t.TaskID != nil {
 			task = strconv.FormatInt(*t.TaskID, 10)
 		}
-		rows[i] = []string{t.Tick, string(t.Outcome), task, t.Note}
+		lines[i] = []string{tickTime(s, t), string(t.Outcome), task, t.Note}
 	}
-	table(w, []string{"TIME", "OUTCOME", "TASK", "NOTE"}, rows)
+	table(w, []string{"TIME", "OUTCOME", "TASK", "NOTE"}, lines)
+}
+
+// tickTime is the time of a tick as the zone of its schedule shows it, like the runs to come.
+func tickTime(s push.Schedule, t push.ScheduleTick) string {
+	loc, err := time.LoadLocation(s.TimeZone)
+	if err != nil {
+		return t.Tick // a zone that this system no longer knows
+	}
+	return t.At.In(loc).Format(time.RFC3339)
 }
 
 func (c *cli) scheduleTurn(name, short string, turn func(s *session, ctx context.Context, id int64) (push.Schedule, error)) *cobra.Command {
@@ -213,7 +225,7 @@ func (c *cli) scheduleDelete() *cobra.Command {
 		Use: "delete ID", Short: "Delete a paused schedule; its tasks stay", Args: cobra.ExactArgs(1),
 		RunE: c.onSchedule(func(ctx context.Context, s *session, id int64) error {
 			if err := s.dispatch.DeleteSchedule(ctx, id); err != nil {
-				return err
+				return hintOn(err, push.RefusedScheduleRuns, fmt.Sprintf("Pause it: minipush schedule pause %d", id))
 			}
 			return c.answer(map[string]int64{"deleted": id}, func(w io.Writer) { fmt.Fprintf(w, "schedule %d is deleted\n", id) })
 		}),

@@ -110,7 +110,7 @@ func TestCancel_InTheMiddle_WatchEndsWithTheFinalFigures(t *testing.T) {
 	text := strconv.FormatInt(id, 10)
 	s.run(t, "task", "send", text)
 	require.Eventually(t, func() bool { return s.platform.Stats().InFlight > 0 }, patience, 10*time.Millisecond)
-	require.Contains(t, s.run(t, "task", "cancel", text, "--yes"), "still under way")
+	require.Contains(t, s.run(t, "task", "cancel", text, "--yes"), "being finished; the final figures")
 	out := s.run(t, "task", "watch", text)
 	task := s.task(t, d, id)
 	require.Zero(t, task.Counts.Open())

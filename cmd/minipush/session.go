@@ -38,8 +38,8 @@ func (c *cli) session(fn func(ctx context.Context, s *session, args []string) er
 			return err
 		}
 		c.warnUnknown(loaded)
-		if loaded.Config.Log.Level == "info" {
-			loaded.Config.Log.Level = "warn" // a command says what it did itself; serve is the one that logs
+		if level := loaded.Config.Log.Level; level == "info" || level == "warn" {
+			loaded.Config.Log.Level = "error" // a command says what it did itself; serve is the one that logs
 		}
 		log := config.NewLogger(loaded.Config.Log, c.stderr, terminal(c.stderr))
 		db, err := c.openDatabase(ctx, &loaded.Config, log)

@@ -27,11 +27,19 @@ as --base-url, with any appid and any secret. Beside it:
   POST /sim/form-ids   mints formIds, as phones would: {"appid":"wxsim","openids":["o1"]}
   GET  /sim/ledger     the messages that each openid received, in order
   GET  /sim/inbox      the same as a phone would show it
-  POST /sim/faults     sets what goes wrong from now on
+  POST /sim/faults     sets what goes wrong from now on, in place of what was set before; GET shows it
   GET  /sim/stats      calls, calls in flight, answers by errcode
 
 A fault is KIND[=CODE][/after][:PROBABILITY]. Kinds: drop, reset, http_503, html, empty, no_errcode, hang, system_error, errcode,
-token. /after delivers the message first and spoils only the answer.`,
+token. /after delivers the message first and spoils only the answer.
+
+Faults are changed while it runs by POST /sim/faults; its members are latency_ms, jitter_ms, quota_per_day, rate_per_minute, seed, and
+rules with kind, code, after_delivery, probability, count, appid, openids, form_ids, on ("send" or "token"). What is left out is off,
+{} ends them all:
+
+  curl -d '{"latency_ms":80,"rules":[{"kind":"drop","after_delivery":true,"probability":0.01}]}' http://127.0.0.1:8090/sim/faults
+  curl -d '{"rules":[{"kind":"errcode","code":45009}]}' http://127.0.0.1:8090/sim/faults
+  curl -d '{}' http://127.0.0.1:8090/sim/faults`,
 		Example: `  minipush sim
   minipush sim --latency 80ms --jitter 120ms --fault drop/after:0.01 --fault errcode=43108:0.05`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

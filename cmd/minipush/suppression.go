@@ -134,10 +134,7 @@ func (c *cli) suppressionImport() *cobra.Command {
 				func(ctx context.Context, batch []dispatch.SuppressionReport) (dispatch.Received, error) {
 					return s.dispatch.Suppress(ctx, s.actor, app, batch)
 				})
-			if err != nil {
-				return err
-			}
-			return c.answerImport("suppressions", got)
+			return c.answerImport("suppressions", got, err)
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app; '*' is all apps")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,7 @@ import (
 
 func (c *cli) taskCommand() *cobra.Command {
 	return group("task", "Write, schedule, send and follow tasks",
-		c.taskCreate(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
+		c.taskCreate(), c.taskSet(), c.taskDelete(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
 		c.taskMove("pause", "Pause a task that is being sent", taskPause), c.taskMove("resume", "Let a paused task go on", taskResume), c.taskRate(),
 		c.taskMove("cancel", "Cancel a task for good; who has not been sent to is skipped", taskCancel),
 		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskClone(), c.taskResend(), c.taskResolve(), c.taskExport())
@@ -41,27 +40,16 @@ func (c *cli) onTask(fn func(ctx context.Context, s *session, id int64) error) f
 }
 
 func (c *cli) taskCreate() *cobra.Command {
-	var spec push.TaskSpec
-	var notAfter, waitUntil string
+	var t taskFlags
 	cmd := &cobra.Command{
 		Use: "create", Short: "Write a task (a draft)", Args: cobra.NoArgs,
 		Example: `  minipush task create --app health_applet --template 895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0 \
       --product 1989 --topic 健康助利 --caption 您已成功加入活动 --tips 点击查看详情`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			for _, bound := range []struct {
-				flag, text string
-				at         **time.Time
-			}{{"not-after", notAfter, &spec.NotAfter}, {"wait-for-permit-until", waitUntil, &spec.WaitForPermitUntil}} {
-				if bound.text == "" {
-					continue
-				}
-				t, err := s.clock.read(bound.flag, bound.text)
-				if err != nil {
-					return err
-				}
-				*bound.at = &t
+			if err := t.readTimes(s.clock); err != nil {
+				return err
 			}
-			task, err := s.dispatch.CreateTask(ctx, s.actor, spec)
+			task, err := s.dispatch.CreateTask(ctx, s.actor, t.spec)
 			if err != nil {
 				return err
 			}
@@ -73,13 +61,8 @@ func (c *cli) taskCreate() *cobra.Command {
 			})
 		}),
 	}
-	contentFlags(cmd, &spec)
-	f := cmd.Flags()
-	f.StringVar((*string)(&spec.Audience), "audience", "list", "list (指定用户发送) or all (全部可推送用户发送)")
-	f.StringVar(&spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then, within schedule.late_grace) or skip (missed)")
-	f.StringVar(&notAfter, "not-after", "", "do not start after this `TIME`")
-	f.StringVar(&spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
-	f.StringVar(&waitUntil, "wait-for-permit-until", "", "let users without a permit wait for their next one until this `TIME`")
+	appFlag(cmd, &t.spec)
+	t.bind(cmd)
 	mustHave(cmd, "app", "template")
 	return cmd
 }
@@ -102,6 +85,12 @@ func taskUnschedule(s *session, ctx context.Context, id int64) (push.Task, error
 	return s.dispatch.Unschedule(ctx, s.actor, id)
 }
 
+func writeNotes(w io.Writer, t push.Task) {
+	for _, note := range notes(t) {
+		fmt.Fprintln(w, note)
+	}
+}
+
 // taskMove is a command that only moves a task to another state. Canceling cannot be undone and asks for --yes.
 func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
 	var yes bool
@@ -117,8 +106,8 @@ func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
 			}
 			return c.answer(task, func(w io.Writer) {
 				fmt.Fprintf(w, "task %d is %s\n", task.ID, stateText(task))
-				if name == "resume" && task.State == push.TaskPaused && task.Note != "" {
-					fmt.Fprintln(w, task.Note)
+				if name == "resume" && task.State == push.TaskPaused {
+					writeNotes(w, task)
 				}
 				if task.State == push.TaskCanceled && task.Counts.Open() > 0 {
 					fmt.Fprintln(w, underWay(task))

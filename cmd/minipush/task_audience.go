@@ -58,7 +58,7 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 				}
 			}
 			return c.answer(audience, func(w io.Writer) {
-				fmt.Fprintf(w, "task %d: %d rows, %d accepted, %d duplicate, %d rejected\n", id, audience.Total, audience.Accepted, audience.Duplicate, audience.Rejected)
+				fmt.Fprintf(w, "task %d: %s, %d accepted, %d duplicate, %d rejected\n", id, plural(audience.Total, "row", "rows"), audience.Accepted, audience.Duplicate, audience.Rejected)
 				if audience.Rejected > 0 && rejects == "" {
 					fmt.Fprintf(w, "the rejected rows and why: minipush task audience %d --rejects FILE\n", id)
 				}

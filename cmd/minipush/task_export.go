@@ -66,5 +66,5 @@ func (c *cli) writeResults(ctx context.Context, results export.Results, format, 
 	if err := writeFile(file, write); err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"file": file, "rows": rows}, func(w io.Writer) { fmt.Fprintf(w, "%s: %d recipients\n", file, rows) })
+	return c.answer(map[string]any{"file": file, "rows": rows}, func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", file, recipients(rows)) })
 }

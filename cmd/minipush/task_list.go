@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,6 +151,7 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 	rows := [][2]string{
 		{"序号", strconv.FormatInt(t.ID, 10)},
 		{"状态", stateText(t)},
+		{"小程序", t.App},
 		{"模板ID", t.TemplateID},
 		{"模板名称", t.TemplateName},
 		{"活动主题", t.Topic},
@@ -165,11 +167,18 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 	if t.WaitForPermitUntil != nil {
 		rows = append(rows, [2]string{"等待推送机会至", k.minute(*t.WaitForPermitUntil)})
 	}
+	rows = append(rows, settings(t.TaskSpec)...)
+	if t.Misfire != push.MisfireLate {
+		rows = append(rows, [2]string{"错过时 misfire", t.Misfire})
+	}
+	if t.NotAfter != nil {
+		rows = append(rows, [2]string{"最晚开始 not-after", k.minute(*t.NotAfter)})
+	}
 	if t.SourceTaskID != nil {
 		rows = append(rows, [2]string{"来源任务", strconv.FormatInt(*t.SourceTaskID, 10)})
 	}
-	if t.Note != "" {
-		rows = append(rows, [2]string{"备注", t.Note})
+	for _, note := range notes(t) {
+		rows = append(rows, [2]string{"备注", note})
 	}
 	rows = append(rows, [][2]string{
 		{"创建", k.minute(t.CreatedAt) + " " + t.CreatedBy}, {"排期", k.maybe(t.StartAt)}, {"开始", k.maybe(t.StartedAt)}, {"结束", k.maybe(t.EndedAt)},
@@ -196,9 +205,49 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 	}
 }
 
-// underWay says of a task that has ended that its figures are not final.
+// recipients counts recipients.
+func recipients(n int) string { return plural(n, "recipient", "recipients") }
+
+// underWay says of a task that was canceled what is still to come before its figures are final.
 func underWay(t push.Task) string {
-	return fmt.Sprintf("%d recipients are still under way; the final figures: minipush task watch %d", t.Counts.Open(), t.ID)
+	var parts []string
+	if n := t.Counts.Pending + t.Counts.Waiting; n > 0 {
+		parts = append(parts, recipients(n)+yesNo(n == 1, " is", " are")+" being skipped")
+	}
+	if n := t.Counts.Sending; n > 0 {
+		parts = append(parts, plural(n, "call is", "calls are")+" being finished")
+	}
+	return fmt.Sprintf("%s; the final figures: minipush task watch %d", strings.Join(parts, ", "), t.ID)
+}
+
+// settings are what a task or a schedule has other than by default, by flag.
+func settings(spec push.TaskSpec) (rows [][2]string) {
+	usual := push.TaskSpec{}
+	usual.Normalize()
+	if spec.Priority != usual.Priority {
+		rows = append(rows, [2]string{"优先级 priority", spec.Priority})
+	}
+	if spec.RatePerSecond != 0 {
+		rows = append(rows, [2]string{"限速 rate", fmt.Sprintf("%d/s", spec.RatePerSecond)})
+	}
+	if spec.OnUnknown != usual.OnUnknown {
+		rows = append(rows, [2]string{"结果未知时 on-unknown", spec.OnUnknown})
+	}
+	if spec.OnPriceChange != usual.OnPriceChange {
+		rows = append(rows, [2]string{"变价时 on-price-change", spec.OnPriceChange})
+	}
+	return rows
+}
+
+// notes say why a task stands still, and what to do.
+func notes(t push.Task) (notes []string) {
+	if t.Note != "" {
+		notes = append(notes, t.Note)
+	}
+	if slices.Contains(t.Causes, push.CauseAppPaused) {
+		notes = append(notes, "小程序已暂停推送 "+pausedApp(t.App))
+	}
+	return notes
 }
 
 // reasonTable says why recipients were not sent, if any were not.

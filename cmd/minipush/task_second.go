@@ -74,7 +74,7 @@ func (c *cli) made(ctx context.Context, s *session, task push.Task) error {
 		return err
 	}
 	return c.answer(task, func(w io.Writer) {
-		fmt.Fprintf(w, "task %d created, %d recipients\n", task.ID, task.Counts.Total)
+		fmt.Fprintf(w, "task %d created, %s\n", task.ID, recipients(task.Counts.Total))
 		switch {
 		case task.Note != "":
 			fmt.Fprintln(w, task.Note)
@@ -100,7 +100,7 @@ Find them with: minipush task export ID --state unknown`,
 				return err
 			}
 			return c.answer(resolved, func(w io.Writer) {
-				fmt.Fprintf(w, "%d recipients of task %d settled as %s, %d unknown ones left\n", resolved.Resolved, id, r.As, resolved.Task.Counts.Unknown)
+				fmt.Fprintf(w, "%s of task %d settled as %s, %d unknown left\n", recipients(resolved.Resolved), id, r.As, resolved.Task.Counts.Unknown)
 			})
 		}),
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -29,6 +30,9 @@ the summary line.`,
 				return err
 			}
 			task, err := s.dispatch.Send(ctx, s.actor, id, start)
+			if invalid, ok := errors.AsType[*push.InvalidError](err); ok && invalid.Rule == "after_not_after" {
+				return hintError{err, fmt.Sprintf("Change it: minipush task set %d --not-after TIME (or off)", id)}
+			}
 			if err != nil {
 				return err
 			}
@@ -69,7 +73,5 @@ func sent(w io.Writer, k clock, t push.Task) {
 		return
 	}
 	fmt.Fprintf(w, "task %d is %s\n", t.ID, stateText(t))
-	if t.Note != "" {
-		fmt.Fprintln(w, t.Note) // quiet hours: it starts paused
-	}
+	writeNotes(w, t) // quiet hours: it starts paused
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,8 +97,8 @@ func (c *cli) showProgress(s *session, task, last push.Task) error {
 	if task.State == push.TaskScheduled {
 		line += " for " + s.clock.maybe(task.StartAt)
 	}
-	if task.Note != "" {
-		line += ": " + task.Note
+	if all := notes(task); len(all) > 0 {
+		line += ": " + strings.Join(all, " · ")
 	}
 	fmt.Fprintln(c.stderr, line)
 	return nil
@@ -113,7 +114,7 @@ func (c *cli) watched(task push.Task, b *bar) error {
 	}
 	if n := task.Counts.Open(); n > 0 {
 		return hintError{
-			fmt.Errorf("task %d is %s, but %d recipients are still under way: its figures are not final", task.ID, stateText(task), n),
+			fmt.Errorf("task %d is %s, but %s still under way: its figures are not final", task.ID, stateText(task), plural(n, "recipient is", "recipients are")),
 			fmt.Sprintf("A worker settles them (minipush serve). Come back with: minipush task watch %d", task.ID),
 		}
 	}

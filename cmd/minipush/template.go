@@ -48,7 +48,7 @@ product.title, product.price, task.id, recipient.user_id and recipient.<column o
 				return err
 			}
 			return c.answer(t, func(w io.Writer) {
-				fmt.Fprintf(w, "template %s %s, %d fields\n", t.TemplateID, t.Name, len(t.Fields))
+				fmt.Fprintf(w, "template %s %s, %s\n", t.TemplateID, t.Name, plural(len(t.Fields), "field", "fields"))
 			})
 		}),
 	}

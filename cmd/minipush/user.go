@@ -27,10 +27,7 @@ A user that is known gets the new openid. An empty openid says that the user has
 				func(ctx context.Context, batch []dispatch.UserReport) (dispatch.Received, error) {
 					return s.dispatch.ReportUsers(ctx, app, batch)
 				})
-			if err != nil {
-				return err
-			}
-			return c.answerImport("users", got)
+			return c.answerImport("users", got, err)
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")

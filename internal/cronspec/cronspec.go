@@ -29,12 +29,12 @@ func Parse(spec string, loc *time.Location) (cron.Schedule, error) {
 		return nil, err
 	}
 	if rest == "" {
-		return nil, errors.New("is empty")
+		return nil, errors.New("it is empty")
 	}
 	parser := cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	schedule, err := parser.Parse(rest)
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", rest, err)
+		return nil, readable(rest, err)
 	}
 	switch s := schedule.(type) {
 	case *cron.SpecSchedule:
@@ -73,7 +73,7 @@ func checkEvery(spec string) error {
 	text := strings.TrimPrefix(spec, "@every ")
 	every, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("read %q: %w", spec, err)
+		return readable(spec, err)
 	}
 	if every < time.Second || every%time.Second != 0 {
 		return fmt.Errorf("@every takes whole seconds, at least 1s, not %s", text)

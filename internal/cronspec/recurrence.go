@@ -52,9 +52,9 @@ func Recur(spec string, loc *time.Location) (*Recurrence, error) {
 func plain(spec string) error {
 	switch {
 	case spec == "":
-		return errors.New("is empty")
+		return errors.New("it is empty")
 	case strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ="):
-		return errors.New("begins with a time zone; leave it out and set time_zone, which the run times are shown in")
+		return errors.New("it begins with a time zone; leave it out and set time_zone, which the run times are shown in")
 	case strings.HasPrefix(spec, "@every"):
 		return errors.New(`"@every" counts from the start of a daemon and drifts with each restart; name the times, for example "*/10 * * * *"`)
 	case strings.HasPrefix(spec, "@"):
@@ -62,10 +62,10 @@ func plain(spec string) error {
 	}
 	fields := strings.Split(spec, " ")
 	if len(fields) == 6 {
-		return errors.New("has 6 fields, which would begin with seconds; a schedule has 5: minute hour day month weekday")
+		return errors.New("it has 6 fields, which would begin with seconds; a schedule has 5: minute hour day month weekday")
 	}
 	if len(fields) != 5 {
-		return fmt.Errorf("has %d fields; a schedule has 5: minute hour day month weekday", len(fields))
+		return fmt.Errorf("it has %d fields; a schedule has 5: minute hour day month weekday", len(fields))
 	}
 	for i, f := range fields {
 		if err := plainField(f, i); err != nil {

@@ -240,7 +240,7 @@ func (d *Dispatcher) openBreaker(ctx context.Context, app int32, reason string) 
 		if err != nil || !opened {
 			return err
 		}
-		d.log.ErrorContext(ctx, "breaker opened: the platform does not answer", slog.Any("app_id", app), slog.Any("reason", reason), slog.Any("probe_in", wait))
+		d.log.ErrorContext(ctx, "breaker opened: the platform does not answer", d.clients.name(app), slog.Any("reason", reason), slog.Any("probe_in", wait))
 		return d.breakTasks(ctx, store.Breaker{AppID: app, Reason: reason, DueAt: time.Now().Add(wait)})
 	})
 }
@@ -301,7 +301,7 @@ func (d *Dispatcher) failProbe(ctx context.Context, app int32, task int64, reaso
 			return nil
 		}
 		wait := d.cfg.Breaker.backoff(b.Probes + 1)
-		d.log.WarnContext(ctx, "probe not answered", slog.Any("app_id", app), slog.Any("reason", reason), slog.Any("probe_in", wait))
+		d.log.WarnContext(ctx, "probe not answered", d.clients.name(app), slog.Any("reason", reason), slog.Any("probe_in", wait))
 		if err := d.st.SetProbe(ctx, app, 0, b.Probes+1, wait); err != nil {
 			return err
 		}
@@ -319,7 +319,7 @@ func (d *Dispatcher) closeBreaker(ctx context.Context, app int32) error {
 		for _, id := range healed {
 			err = errors.Join(err, d.goOn(ctx, id))
 		}
-		d.log.InfoContext(ctx, "breaker closed: the platform answers", slog.Any("app_id", app), slog.Any("resumed", len(healed)))
+		d.log.InfoContext(ctx, "breaker closed: the platform answers", d.clients.name(app), slog.Any("resumed", len(healed)))
 		return err
 	})
 }

@@ -34,7 +34,7 @@ func (d *Dispatcher) Resend(ctx context.Context, actor string, id int64, reasons
 	if !t.State.Final() || t.Counts.Open() > 0 {
 		refusal := &push.Refusal{Code: push.RefusedWrongState, TaskID: id, State: t.State}
 		if t.State.Final() {
-			refusal.Detail = fmt.Sprintf("%d recipients are still under way", t.Counts.Open())
+			refusal.Detail = fmt.Sprintf("recipients still under way: %d", t.Counts.Open())
 		}
 		return push.Task{}, refusal
 	}

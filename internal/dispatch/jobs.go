@@ -102,8 +102,39 @@ func (d *Dispatcher) workers() *river.Workers {
 	return workers
 }
 
-// queueLog keeps the queue's own messages to what somebody must see.
-func queueLog(log *slog.Logger) *slog.Logger { return log.With(slog.Any("part", "queue")) }
+// queueLog keeps the queue's own messages to what somebody must see: what it says every few seconds of its work is for debugging.
+func queueLog(log *slog.Logger) *slog.Logger {
+	return slog.New(quieter{log.Handler()}).With(slog.Any("part", "queue"))
+}
+
+// quieter takes what is said at level Info down to Debug.
+type quieter struct{ slog.Handler }
+
+func lowered(l slog.Level) slog.Level {
+	if l >= slog.LevelInfo && l < slog.LevelWarn {
+		return slog.LevelDebug
+	}
+	return l
+}
+
+// Enabled implements slog.Handler.
+func (q quieter) Enabled(ctx context.Context, l slog.Level) bool {
+	return q.Handler.Enabled(ctx, lowered(l))
+}
+
+// Handle implements slog.Handler.
+func (q quieter) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = lowered(r.Level)
+	return q.Handler.Handle(ctx, r) //nolint:wrapcheck // it is the handler's own
+}
+
+// WithAttrs implements slog.Handler.
+func (q quieter) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quieter{q.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (q quieter) WithGroup(name string) slog.Handler { return quieter{q.Handler.WithGroup(name)} }
 
 // newInserter makes a client that inserts jobs and works none.
 func newInserter(pool *pgxpool.Pool, log *slog.Logger) (*river.Client[pgx.Tx], error) {

@@ -53,7 +53,7 @@ func (d *Dispatcher) quotaOut(ctx context.Context, appID int32, taskID int64, pr
 		return err
 	}
 	if changed {
-		d.log.WarnContext(ctx, "quota used up, tasks of the app paused", slog.Any("task_id", taskID), slog.Any("until", until), slog.Any("why", en))
+		d.log.WarnContext(ctx, "quota used up, tasks of the app paused", d.clients.name(appID), slog.Any("task_id", taskID), slog.Any("until", until), slog.Any("why", en))
 	}
 	return nil
 }

@@ -95,6 +95,11 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 			_, err := b.d.ChangeTask(b.t.Context(), id, func(s *push.TaskSpec) error { s.Topic = "步数换好礼步数换好礼了"; return nil })
 			return err
 		}, "", "topic too_long"},
+		{"past not_after", users, create(func(s *push.TaskSpec) { s.NotAfter = in(-time.Second) }), "", "not_after bad_time"},
+		{"past not_after, of a draft", users, func(b *bundle, id int64) error {
+			_, err := b.d.ChangeTask(b.t.Context(), id, func(s *push.TaskSpec) error { s.NotAfter = in(-time.Second); return nil })
+			return err
+		}, "", "not_after bad_time"},
 		{"no topic", users, create(func(s *push.TaskSpec) { s.Topic = "" }), "", "topic required"},
 		{"unknown product", users, create(func(s *push.TaskSpec) { s.ProductCode = "0" }), "", "product_code unknown_product"},
 		{"unknown template", users, create(func(s *push.TaskSpec) { s.TemplateID = "T" }), "", "template_id unknown_template"},

@@ -25,6 +25,9 @@ func (d *Dispatcher) CreateSchedule(ctx context.Context, actor string, spec push
 	if err != nil {
 		return push.Schedule{}, err
 	}
+	if err := checkEnd(spec.TaskSpec, time.Now()); err != nil {
+		return push.Schedule{}, err
+	}
 	id, err := d.st.InsertSchedule(ctx, app.ID, spec, listID, actor)
 	if err != nil {
 		return push.Schedule{}, err
@@ -62,7 +65,7 @@ func recurrence(spec push.ScheduleSpec) (*cronspec.Recurrence, error) {
 	}
 	r, err := cronspec.Recur(spec.Cron, loc)
 	if err != nil {
-		return nil, &push.InvalidError{Field: "cron", Rule: "bad_cron", Message: err.Error()}
+		return nil, &push.InvalidError{Field: "cron", Rule: "bad_cron", Message: "cannot be read: " + err.Error()}
 	}
 	return r, nil
 }

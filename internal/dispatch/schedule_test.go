@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -83,6 +84,7 @@ func TestSchedule_NotAfterBoundsEveryTime(t *testing.T) {
 	task := b.scheduled(b.names(3), func(s *push.TaskSpec) { s.NotAfter = in(2 * time.Hour) })
 	_, err := b.d.Send(t.Context(), "test", task.ID, in(3*time.Hour))
 	invalid(t, err, "at", "after_not_after")
+	require.ErrorContains(t, err, task.NotAfter.In(b.conf.Location).Format(time.RFC3339), "it says what not_after is")
 	_, err = b.d.Unschedule(t.Context(), "test", task.ID)
 	require.NoError(t, err)
 	_, err = b.d.Send(t.Context(), "test", task.ID, in(3*time.Hour))
@@ -172,6 +174,46 @@ func TestSchedule_Misfire(t *testing.T) {
 			b.once(b.names(2))
 		})
 	}
+}
+
+// A task that was missed by its not_after is changed and sent again; not whom it goes to, and not to a time that has passed.
+func TestSchedule_AMissedTaskIsChangedAndSent(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	task := b.scheduled(b.users(2, 1), func(s *push.TaskSpec) { s.NotAfter = in(2 * time.Hour) })
+	b.due(task.ID, time.Minute)
+	b.exec(`UPDATE task SET not_after = now() - interval '1 s'`)
+	b.d.StartDue(t.Context())
+	missed := b.wait(task.ID, push.TaskMissed)
+	require.Contains(t, missed.Note, fmt.Sprintf("task set %d --not-after TIME", task.ID))
+	change := func(fn func(*push.TaskSpec)) (push.Task, error) {
+		return b.d.ChangeTask(t.Context(), task.ID, func(s *push.TaskSpec) error { fn(s); return nil })
+	}
+	before := b.dump()
+	_, err := b.d.Send(t.Context(), "test", task.ID, nil)
+	invalid(t, err, "at", "after_not_after")
+	_, err = change(func(s *push.TaskSpec) { s.Priority = "urgent" })
+	invalid(t, err, "not_after", "bad_time")
+	_, err = change(func(s *push.TaskSpec) { s.NotAfter, s.Audience = nil, push.AudienceAll })
+	invalid(t, err, "audience", "fixed")
+	require.Equal(t, before, b.dump())
+
+	other := originalTemplate()
+	other.TemplateID, other.Name = "T-other", "另一个模板"
+	_, err = b.d.PutTemplate(t.Context(), other)
+	require.NoError(t, err)
+	changed, err := change(func(s *push.TaskSpec) {
+		s.NotAfter, s.Misfire, s.Priority, s.Topic, s.TemplateID = in(time.Hour), push.MisfireSkip, "urgent", "更正", "T-other"
+	})
+	require.NoError(t, err)
+	require.Equal(t, push.TaskMissed, changed.State)
+	require.Equal(t, []string{push.MisfireSkip, "urgent", "另一个模板"}, []string{changed.Misfire, changed.Priority, changed.TemplateName})
+	b.work(b.d)
+	b.send(task.ID)
+	require.Empty(t, b.wait(task.ID, push.TaskDone).Note)
+	b.once(b.names(2))
+	require.Equal(t, "更正", b.messages("u0")[0].Data[0].Value)
+	require.Equal(t, "T-other", b.messages("u0")[0].TemplateID)
 }
 
 // The product of a scheduled task is looked at again when it starts: off the shelf pauses it, and so does a changed price, unless

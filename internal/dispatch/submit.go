@@ -27,7 +27,7 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 			return d.move(ctx, t, at)
 		}
 		if !slices.Contains(from, t.State) {
-			return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
+			return alreadySent(t)
 		}
 		if err := d.freeze(ctx, actor, t, at); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 			return err
 		}
 		if !moved {
-			return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
+			return alreadySent(t)
 		}
 		if at == nil {
 			if err := d.beginQuiet(ctx, t.ID); err != nil {
@@ -52,6 +52,15 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		}
 		return d.insertStartJob(ctx, t.ID, at)
 	})
+}
+
+// alreadySent refuses to send a task again, and names its app if that is paused: a resume of the task would not do.
+func alreadySent(t push.Task) error {
+	refusal := &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
+	if slices.Contains(t.Causes, push.CauseAppPaused) {
+		refusal.App = t.App
+	}
+	return refusal
 }
 
 // changeTask locks a task, hands it to change in the same transaction, and returns it as it is then.
@@ -80,7 +89,7 @@ func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error
 	if at == nil || t.StartAt != nil && t.StartAt.Equal(at.Truncate(time.Microsecond)) {
 		return &push.Refusal{Code: push.RefusedAlreadyScheduled, TaskID: t.ID, State: t.State}
 	}
-	if err := checkNotAfter(t, at); err != nil {
+	if err := d.checkNotAfter(t, at); err != nil {
 		return err
 	}
 	moved, err := d.st.SubmitTask(ctx, t.ID, []push.TaskState{push.TaskScheduled}, at)
@@ -88,7 +97,7 @@ func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error
 		return err
 	}
 	if !moved {
-		return &push.Refusal{Code: push.RefusedAlreadySent, TaskID: t.ID, State: t.State}
+		return alreadySent(t)
 	}
 	return d.replaceStartJob(ctx, t.ID, at)
 }
@@ -106,7 +115,7 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	if err := t.ValidateFor(compiled); err != nil {
 		return err
 	}
-	if err := checkNotAfter(t, at); err != nil {
+	if err := d.checkNotAfter(t, at); err != nil {
 		return err
 	}
 	for _, check := range []func(context.Context, push.Task, push.Compiled, *time.Time) error{d.checkProduct, d.checkAudience, d.checkApp} {
@@ -117,13 +126,14 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	return d.st.FreezeTask(ctx, t.ID, template, actor)
 }
 
-func checkNotAfter(t push.Task, at *time.Time) error {
-	when := time.Now()
+func (d *Dispatcher) checkNotAfter(t push.Task, at *time.Time) error {
+	when, what := time.Now(), "is now, which lies"
 	if at != nil {
-		when = *at
+		when, what = *at, "lies"
 	}
 	if t.NotAfter != nil && when.After(*t.NotAfter) {
-		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: "lies after the task's not_after"}
+		end := t.NotAfter.In(d.cfg.Location).Format(time.RFC3339)
+		return &push.InvalidError{Field: "at", Rule: "after_not_after", Message: what + " after the task's not_after, " + end}
 	}
 	return checkWait(t.TaskSpec, when, maxWait)
 }
@@ -137,7 +147,7 @@ func (d *Dispatcher) checkProduct(ctx context.Context, t push.Task, _ push.Compi
 		return err
 	}
 	if !p.OnShelf || !t.Product.OnShelf {
-		return &push.Refusal{Code: push.RefusedProductOffShelf, TaskID: t.ID, State: t.State, Detail: "product " + p.Code}
+		return &push.Refusal{Code: push.RefusedProductOffShelf, TaskID: t.ID, State: t.State, App: t.App, Product: p.Code, Detail: "product " + p.Code}
 	}
 	return nil
 }
@@ -186,7 +196,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 func (d *Dispatcher) checkApp(ctx context.Context, t push.Task, _ push.Compiled, at *time.Time) error {
 	app, err := d.st.App(ctx, t.App)
 	if err == nil && at == nil && app.PausedAt != nil {
-		return &push.Refusal{Code: push.RefusedAppPaused, TaskID: t.ID, State: t.State}
+		return &push.Refusal{Code: push.RefusedAppPaused, TaskID: t.ID, State: t.State, App: t.App}
 	}
 	return err
 }

@@ -130,7 +130,11 @@ func (d *Dispatcher) freeDead(ctx context.Context) error {
 // free frees a chunk and queues it in the same transaction, before all that waits: whoever was being called has waited longest, and a
 // call that was ambiguous is best made again while the platform knows its permit.
 func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) (freed bool, err error) {
+	var inDoubt int
 	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		if inDoubt, err = d.st.InFlight(ctx, key); err != nil {
+			return err
+		}
 		if freed, err = d.st.FreeChunk(ctx, key, node); err != nil || !freed {
 			return err
 		}
@@ -142,7 +146,7 @@ func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, w
 		return d.insertChunkJobs(ctx, key.TaskID, []store.QueuedChunk{queued})
 	})
 	if freed = freed && err == nil; freed {
-		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why))
+		d.log.WarnContext(ctx, "chunk freed", slog.Any("task_id", key.TaskID), slog.Any("chunk", key.No), slog.Any("owner", node), slog.Any("why", why), slog.Any("in_doubt", inDoubt))
 	}
 	return freed, err
 }
@@ -296,7 +300,7 @@ func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	note := fmt.Sprintf("已错过发送时间 %s,超过允许的 %s,可重新排期 It was %s late, and its policy (%s) allows %s; schedule it again.",
 		late, d.grace(t.Misfire), late, t.Misfire, d.grace(t.Misfire))
 	if t.Overdue {
-		note = "已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it and schedule the task again."
+		note = fmt.Sprintf("已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it (task set %d --not-after TIME) and schedule the task again.", t.ID)
 	}
 	if _, err := d.st.MissTask(ctx, t.ID, note); err != nil {
 		return err

@@ -23,6 +23,9 @@ func (d *Dispatcher) CreateTask(ctx context.Context, actor string, spec push.Tas
 	if err != nil {
 		return push.Task{}, err
 	}
+	if err := checkEnd(spec, time.Now()); err != nil {
+		return push.Task{}, err
+	}
 	var t push.Task
 	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		id, err := d.st.InsertTask(ctx, app.ID, spec, product, actor)
@@ -67,26 +70,34 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if spec.ProductCode == "" {
 		return nil, nil //nolint:nilnil // a task without a product
 	}
-	return d.shelved(ctx, appID, spec.ProductCode)
+	return d.shelved(ctx, appID, spec)
 }
 
-// shelved finds a product that is on the shelf.
-func (d *Dispatcher) shelved(ctx context.Context, appID int32, code string) (*push.Product, error) {
-	p, err := d.st.Product(ctx, appID, code)
+// checkEnd refuses a not_after that has passed: the task could never start.
+func checkEnd(spec push.TaskSpec, now time.Time) error {
+	if spec.NotAfter != nil && !spec.NotAfter.After(now) {
+		return &push.InvalidError{Field: "not_after", Rule: "bad_time", Message: "must lie in the future"}
+	}
+	return nil
+}
+
+// shelved finds the product of a spec, which must be on the shelf.
+func (d *Dispatcher) shelved(ctx context.Context, appID int32, spec push.TaskSpec) (*push.Product, error) {
+	p, err := d.st.Product(ctx, appID, spec.ProductCode)
 	if errors.Is(err, push.ErrNotFound) {
 		return nil, &push.InvalidError{Field: "product_code", Rule: "unknown_product", Message: "is not a product of this app"}
 	}
 	if err == nil && !p.OnShelf {
-		return nil, &push.Refusal{Code: push.RefusedProductOffShelf, Detail: "product " + code}
+		return nil, &push.Refusal{Code: push.RefusedProductOffShelf, App: spec.App, Product: p.Code, Detail: "product " + p.Code}
 	}
 	return &p, err
 }
 
-// ChangeTask hands the spec of a draft to change and writes it back. The app cannot be changed. The product is taken anew if
-// its code changes.
+// ChangeTask hands the spec of a draft, or of a task that was missed, to change and writes it back. The app cannot be changed, and of a
+// missed task not whom it goes to. The product is taken anew if its code changes.
 func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push.TaskSpec) error) (push.Task, error) {
 	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
-		if t.State != push.TaskDraft {
+		if t.State != push.TaskDraft && t.State != push.TaskMissed {
 			return wrongState(t)
 		}
 		spec := t.TaskSpec
@@ -97,8 +108,14 @@ func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push
 			return &push.InvalidError{Field: "app", Rule: "fixed", Message: "cannot be changed"}
 		}
 		spec.Normalize()
+		if t.State == push.TaskMissed && spec.Audience != t.Audience {
+			return &push.InvalidError{Field: "audience", Rule: "fixed", Message: "of a missed task cannot be changed; clone it"}
+		}
 		product, err := d.checkSpec(ctx, t.AppID, spec)
 		if err != nil {
+			return err
+		}
+		if err := checkEnd(spec, time.Now()); err != nil {
 			return err
 		}
 		if spec.ProductCode != t.ProductCode {
@@ -106,9 +123,27 @@ func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push
 				return err
 			}
 		}
-		_, err = d.st.UpdateTask(ctx, id, spec)
-		return err
+		if _, err := d.st.UpdateTask(ctx, id, spec); err != nil {
+			return err
+		}
+		if t.State == push.TaskMissed && spec.TemplateID != t.TemplateID {
+			return d.refreeze(ctx, t, spec.TemplateID) // it shows what it would send
+		}
+		return nil
 	})
+}
+
+// refreeze writes another template into a task that has one frozen.
+func (d *Dispatcher) refreeze(ctx context.Context, t push.Task, templateID string) error {
+	template, err := d.st.Template(ctx, t.AppID, templateID)
+	if err != nil {
+		return err
+	}
+	by := t.CreatedBy
+	if t.SentBy != nil {
+		by = *t.SentBy
+	}
+	return d.st.FreezeTask(ctx, t.ID, template, by)
 }
 
 // SetTaskRate changes the limit of a task that has not ended, also while it is sending; every daemon obeys it within a second. 0 is

@@ -42,6 +42,7 @@ type clients struct {
 
 type appClient struct {
 	*wechat.Client
+	key     string
 	tokens  *tokenSource
 	rate    *meter
 	changed time.Time
@@ -87,9 +88,19 @@ func (c *clients) get(ctx context.Context, appID int32) (*appClient, error) {
 	if held := c.byApp[appID]; held != nil {
 		held.Close()
 	}
-	made := &appClient{Client: client, tokens: tokens, rate: newMeter(), changed: secret.App.UpdatedAt, looked: time.Now()}
+	made := &appClient{Client: client, key: secret.App.Key, tokens: tokens, rate: newMeter(), changed: secret.App.UpdatedAt, looked: time.Now()}
 	c.byApp[appID] = made
 	return made, nil
+}
+
+// name names an app in the log: by its key, where this process has sent for it, as whoever reads the log knows it.
+func (c *clients) name(appID int32) slog.Attr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.byApp[appID]; held != nil {
+		return slog.String("app", held.key)
+	}
+	return slog.Int64("app_id", int64(appID))
 }
 
 // doubt has the app looked at again at every get until it was changed: an answer said that its settings may be wrong, and a person may

@@ -261,7 +261,7 @@ func TestWait_TimeIsChecked(t *testing.T) {
 		until, notAfter *time.Time
 		rule            string
 	}{
-		{in(-time.Second), nil, "bad_time"}, {in(500 * 24 * time.Hour), nil, "bad_time"}, {in(time.Hour), in(2 * time.Hour), "not_after_not_after"},
+		{in(-time.Second), nil, "bad_time"}, {in(500 * 24 * time.Hour), nil, "bad_time"}, {in(time.Hour), in(2 * time.Hour), "too_early"},
 	} {
 		s := spec()
 		s.WaitForPermitUntil, s.NotAfter = c.until, c.notAfter

@@ -73,7 +73,7 @@ func (s *AppSettings) Validate() error {
 		errs = append(errs, &InvalidError{Field: "ramp_minutes", Rule: "incomplete", Message: "goes with ramp_from: give both, or 0 for both"})
 	case s.RampFrom > 0 && s.RatePerSecond == 0:
 		errs = append(errs, &InvalidError{Field: "ramp_from", Rule: "no_rate", Message: "needs a rate_per_second to reach"})
-	case s.RampFrom > 0 && s.RampFrom >= s.RatePerSecond:
+	case s.RampFrom > 0 && s.RatePerSecond > 0 && s.RampFrom >= s.RatePerSecond:
 		errs = append(errs, &InvalidError{Field: "ramp_from", Rule: "too_large", Message: "must be below rate_per_second"})
 	}
 	switch {
@@ -97,7 +97,7 @@ func checkTimeOfDay(field string, text *string) error {
 		return nil
 	}
 	if t, err := time.Parse("15:04", *text); err != nil || t.Format("15:04") != *text {
-		return &InvalidError{Field: field, Rule: "bad_time", Message: `must be a time of day such as "22:00"`}
+		return &InvalidError{Field: field, Rule: "bad_time", Message: `must be a time of day of two digits each, such as "09:00" or "22:00"`}
 	}
 	return nil
 }

@@ -50,6 +50,8 @@ type Refusal struct { //nolint:errname // it reads as what it is: a refusal, whi
 	TaskID int64
 	// State is the state that the task has, where the code is about it.
 	State TaskState
+	// App and Product are the key of the app and the code of the product that stand in the way; empty where none does.
+	App, Product string
 	// Detail adds what the text cannot know, in English; may be empty.
 	Detail string
 }
@@ -62,6 +64,9 @@ func (r *Refusal) ZH() string {
 	case RefusedAlreadyScheduled:
 		return fmt.Sprintf("此任务已排期id=%d", r.TaskID)
 	case RefusedEmptyAudience:
+		if r.State.Final() {
+			return "没有因所选原因结束的用户,无需重发"
+		}
 		return "还没有上传用户ID"
 	case RefusedNoPermit:
 		return "没有formid"
@@ -96,6 +101,9 @@ func (r *Refusal) EN() string {
 	case RefusedAlreadyScheduled:
 		text = fmt.Sprintf("task %d is scheduled already", r.TaskID)
 	case RefusedEmptyAudience:
+		if r.State.Final() {
+			return r.Detail + ": there is nobody to send to again" // to be sent again to whom a task did not reach
+		}
 		text = "no user ids have been uploaded yet"
 	case RefusedNoPermit:
 		text = "nobody in the audience can be reached: no usable permit"
@@ -109,6 +117,9 @@ func (r *Refusal) EN() string {
 		text = "the uploaded list lacks a column that the template uses"
 	case RefusedAppPaused:
 		text = "the app is paused"
+		if r.App != "" {
+			text = fmt.Sprintf("app %s is paused", r.App)
+		}
 	case RefusedInUse:
 		text = "it is in use"
 	case RefusedNotUnknown:

@@ -102,7 +102,7 @@ func (s *TaskSpec) Validate() error {
 	}
 	errs = append(errs, within("rate_per_second", s.RatePerSecond, MaxRate))
 	if s.NotAfter != nil && s.WaitForPermitUntil != nil && !s.WaitForPermitUntil.After(*s.NotAfter) {
-		errs = append(errs, &InvalidError{Field: "wait_for_permit_until", Rule: "not_after_not_after", Message: "must be later than not_after, for the task may start as late as that"})
+		errs = append(errs, &InvalidError{Field: "wait_for_permit_until", Rule: "too_early", Message: "must be later than not_after, for the task may start as late as that"})
 	}
 	return errors.Join(errs...)
 }

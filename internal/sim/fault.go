@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +96,7 @@ func (r Rule) validate() error {
 	kinds := []Kind{Drop, Reset, Unavailable, GatewayPage, Empty, NoErrCode, Hang, SystemError, ErrCode, TokenInvalid}
 	switch {
 	case !slices.Contains(kinds, r.Kind):
-		return fmt.Errorf("unknown kind %q", r.Kind)
+		return fmt.Errorf("unknown kind %q; there are %s", r.Kind, strings.Trim(fmt.Sprint(kinds), "[]"))
 	case r.On != "" && r.On != OnSend && r.On != OnToken:
 		return fmt.Errorf("unknown endpoint %q", r.On)
 	case (r.Kind == ErrCode) != (r.Code != 0):
@@ -157,6 +158,9 @@ func (s *Sim) Faults() Faults {
 func (s *Sim) handleSetFaults(w http.ResponseWriter, r *http.Request) {
 	var in Faults
 	if err := readJSON(w, r, &in); err != nil {
+		if strings.Contains(err.Error(), "unknown field") {
+			err = fmt.Errorf("%w: there are %s, and of a rule %s", err, jsonNames(in), jsonNames(Rule{}))
+		}
 		writeProblem(w, err)
 		return
 	}
@@ -165,6 +169,16 @@ func (s *Sim) handleSetFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.handleGetFaults(w, r)
+}
+
+// jsonNames lists the members of a struct as JSON has them.
+func jsonNames(v any) string {
+	var names []string
+	for f := range reflect.TypeOf(v).Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (s *Sim) handleGetFaults(w http.ResponseWriter, _ *http.Request) {

@@ -216,3 +216,18 @@ func TestParseRule(t *testing.T) {
 		require.True(t, strings.Contains(err.Error(), "fault"), text)
 	}
 }
+
+// Whoever misspells a member, or a kind, is told which there are.
+func TestFaults_AnUnknownMemberIsAnsweredWithTheKnownOnes(t *testing.T) {
+	t.Parallel()
+	url := served(t, setup(t, sim.Config{})) + "/sim/faults"
+	for sent, want := range map[string]string{
+		`{"latency":80}`:                      "there are seed, latency_ms, jitter_ms, quota_per_day, rate_per_minute, ",
+		`{"rules":[{"kind":"drop","p":0.1}]}`: "of a rule kind, on, code, after_delivery, probability, count, appid, openids, form_ids",
+		`{"rules":[{"kind":"dorp"}]}`:         "there are drop reset http_503 ",
+	} {
+		answer, err := post(t, &http.Client{}, url, sent)
+		require.NoError(t, err)
+		require.Contains(t, string(answer), want)
+	}
+}

@@ -110,7 +110,7 @@ func (s *Store) SetAppPaused(ctx context.Context, key, by string) (push.App, err
 		       paused_by = CASE WHEN $2 = '' THEN NULL ELSE coalesce(paused_by, $2) END, updated_at = now()
 		 WHERE key = $1 RETURNING `+appColumns, key, by)
 	app, err := pgx.CollectExactlyOneRow(rows, scanApp)
-	return app, wrap(err, "pause app %q", key)
+	return app, wrap(err, "app %q", key)
 }
 
 // App finds an app by its key.

@@ -300,6 +300,12 @@ func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (freed 
 	return freed && err == nil, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
 }
 
+// InFlight is how many recipients of a chunk are being called, or were when its run died.
+func (s *Store) InFlight(ctx context.Context, key ChunkKey) (n int, err error) {
+	err = s.db(ctx).QueryRow(ctx, `SELECT coalesce(sum(sending), 0)::int FROM chunk WHERE task_id = $1 AND no = $2`, key.TaskID, key.No).Scan(&n)
+	return n, wrap(err, "chunk %d/%d", key.TaskID, key.No)
+}
+
 // FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or
 // discarded by hand, ended by a run that did nothing, or running on a process that died before it took the lease. What is unfinished is said by this table, not by the job table.
 func (s *Store) FreeLostJobs(ctx context.Context, age time.Duration) (int, error) {

@@ -150,10 +150,14 @@ func (s *Store) db(ctx context.Context) DBTX {
 	return s.pool
 }
 
-// wrap names what was done, and turns "no rows" into push.ErrNotFound. A nil error stays nil.
+// wrap names what was done, and turns "no rows" into push.ErrNotFound. A nil error stays nil, and so does what a person gave wrong: it
+// names the field, and people read it.
 func wrap(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
+	}
+	if _, theirs := errors.AsType[*push.InvalidError](err); theirs {
+		return err
 	}
 	what := fmt.Sprintf(format, args...)
 	if errors.Is(err, pgx.ErrNoRows) {

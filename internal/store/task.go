@@ -60,7 +60,7 @@ func (s *Store) InsertTask(ctx context.Context, appID int32, spec push.TaskSpec,
 	return id, s.SetTaskProduct(ctx, id, p)
 }
 
-// UpdateTask rewrites what a person decides about a draft. It is false if the task is no draft. If the kind of the audience
+// UpdateTask rewrites what a person decides about a draft, or a task that was missed. It is false if the task is neither. If the kind of the audience
 // changes, the list in force goes: the start job of a task to all would append to it.
 func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (updated bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
@@ -68,7 +68,7 @@ func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (u
 			UPDATE task SET template_id = $2, topic = $3, caption = $4, tips = $5, audience = $6, rate_per_second = $7, misfire = $8, not_after = $9,
 			       priority = $10, on_unknown = $11, on_price_change = $12, wait_for_permit_until = $13, updated_at = now(),
 			       audience_id = CASE WHEN audience = $6 THEN audience_id END
-			 WHERE id = $1 AND state = 'draft'`,
+			 WHERE id = $1 AND state IN ('draft', 'missed')`,
 			id, spec.TemplateID, spec.Topic, spec.Caption, spec.Tips, spec.Audience, spec.RatePerSecond, spec.Misfire, spec.NotAfter,
 			spec.Priority, spec.OnUnknown, spec.OnPriceChange, spec.WaitForPermitUntil)
 		if err != nil || tag.RowsAffected() == 0 {

@@ -57,16 +57,16 @@ func (a *API) createTask(ctx context.Context, c *call, spec *push.TaskSpec) (*pu
 
 func (a *API) showTask(_ context.Context, c *call, _ *none) (*push.Task, error) { return &c.task, nil }
 
-// changeTask writes the fields that the body has over those of a draft; null takes a time away.
+// changeTask writes the fields that the body has over those of a draft, or of a task that was missed; null takes a time away.
 func (a *API) changeTask(ctx context.Context, c *call, _ *push.TaskSpec) (*push.Task, error) {
-	if c.task.State != push.TaskDraft {
+	if c.task.State != push.TaskDraft && c.task.State != push.TaskMissed {
 		return a.changeRate(ctx, c)
 	}
 	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(c.body, spec) })
 	return &task, err
 }
 
-// changeRate changes the only thing that can be changed once a task is no draft, which is for an operator.
+// changeRate changes the only thing that can be changed of a task that is being sent, or about to be, which is for an operator.
 func (a *API) changeRate(ctx context.Context, c *call) (*push.Task, error) {
 	var body struct {
 		RatePerSecond *int `json:"rate_per_second"`
@@ -75,7 +75,7 @@ func (a *API) changeRate(ctx context.Context, c *call) (*push.Task, error) {
 		return nil, &push.Refusal{Code: push.RefusedWrongState, TaskID: c.task.ID, State: c.task.State}
 	}
 	if !c.principal.Role.May(auth.Operator, auth.Write) {
-		return nil, problem(http.StatusForbidden, "forbidden", "the rate of a task that is no draft takes the role operator")
+		return nil, problem(http.StatusForbidden, "forbidden", "the rate of a task that is neither a draft nor missed takes the role operator")
 	}
 	task, err := a.d.SetTaskRate(ctx, c.principal.Name, c.task.ID, *body.RatePerSecond)
 	return &task, err
