@@ -95,7 +95,7 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 	}
 	return dispatch.Config{
 		ChunkSize: cfg.Send.ChunkSize, Workers: cfg.Send.Workers, InFlight: cfg.Send.InFlight, Window: cfg.Send.Window,
-		CallTimeout: cfg.Send.CallTimeout, PermitMargin: margin,
+		CallTimeout: cfg.Send.CallTimeout, PermitMargin: margin, ResendWait: cfg.Send.ResendWait,
 		LateGrace: cfg.Schedule.LateGrace, SkipGrace: cfg.Schedule.SkipGrace,
 		Canary: dispatch.CanaryConfig{Sent: canary, Refused: cfg.Breaker.CanaryRefused},
 		Breaker: dispatch.BreakerConfig{

@@ -32,6 +32,7 @@ var levels = map[string]int{ //nolint:gochecknoglobals // a table
 	"cmd/bench":         7,
 
 	"internal/wechat/callback": 0, // the platform's protocol, where it calls us
+	"internal/provider":        1, // the ways of sending
 }
 
 // thirdParty says which packages, or which one file, may import a module that is not ours. Every module has a row.

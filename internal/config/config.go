@@ -68,6 +68,7 @@ type Send struct {
 	Window       int           `yaml:"window" env:"WINDOW" min:"1" max:"256" doc:"Chunk jobs that one task keeps queued or running, over all daemons."`
 	CallTimeout  time.Duration `yaml:"call_timeout" env:"CALL_TIMEOUT" min:"100ms" max:"9s" doc:"Time limit of one call to the platform. A call that is cut off is ambiguous: it may have sent."`
 	PermitMargin time.Duration `yaml:"permit_margin" env:"PERMIT_MARGIN" min:"0s" max:"24h" doc:"A formId is claimed until this long before it expires, since the platform's clock is not ours."`
+	ResendWait   time.Duration `yaml:"resend_wait" env:"RESEND_WAIT" min:"0s" max:"24h" doc:"Channel subscribe: a recipient whose outcome is unknown, of a task that sends again, waits so long for the platform's event. At least a lease and a call."`
 }
 
 // Schedule bounds how late a scheduled task may start.
@@ -129,6 +130,7 @@ func Default() Config {
 			Window:       16,
 			CallTimeout:  8 * time.Second,
 			PermitMargin: 10 * time.Minute,
+			ResendWait:   time.Minute,
 		},
 		Schedule: Schedule{LateGrace: 24 * time.Hour, SkipGrace: time.Minute},
 		Breaker: Breaker{

@@ -11,6 +11,7 @@ import (
 	"minipush/internal/dispatch"
 	"minipush/internal/intake"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (b *bundle) load(task int64, up dispatch.Upload) push.Audience {
@@ -196,7 +197,7 @@ func TestAudience_AllIsFilledOnFromItsCursor(t *testing.T) {
 	a, err := b.st.BeginAudience(t.Context(), task.ID, "", nil, "test")
 	require.NoError(t, err)
 	require.NoError(t, b.st.InTx(t.Context(), func(ctx context.Context) error {
-		added, last, end, err := b.st.FillFromPermits(ctx, a.ID, b.app.ID, 0, "", 25, 0)
+		added, last, end, err := b.st.FillFromPermits(ctx, store.PlanState{AppID: b.app.ID, Channel: push.ChannelFormID}, a.ID, 0, "", 25, 0)
 		require.NoError(t, err)
 		require.Equal(t, 25, added)
 		require.False(t, end)

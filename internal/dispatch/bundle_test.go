@@ -33,6 +33,8 @@ type bundle struct {
 	app  push.App
 	d    *dispatch.Dispatcher
 	conf dispatch.Config
+	// reports numbers the reports of subscriptions.
+	reports int
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/wechat"
 )
@@ -44,6 +45,9 @@ func (d *Dispatcher) setApp(ctx context.Context, spec AppSpec) (push.App, error)
 	app, err := d.st.LockApp(ctx, spec.Key)
 	if err != nil {
 		return push.App{}, err
+	}
+	if spec.AppID == "" && spec.BaseURL == "" && spec.Secret == "" {
+		return app, nil
 	}
 	var sealed []byte
 	if spec.Secret != "" {
@@ -119,8 +123,8 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 	if err := t.Validate(); err != nil {
 		return push.Template{}, err
 	}
-	if t.Channel != push.ChannelFormID {
-		return push.Template{}, &push.InvalidError{Field: "channel", Rule: "unknown_channel", Message: `must be "form_id"`}
+	if err := provider.For(t.Channel).CheckTemplate(t); err != nil {
+		return push.Template{}, err
 	}
 	app, err := d.st.App(ctx, t.App)
 	if err != nil {

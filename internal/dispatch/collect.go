@@ -134,7 +134,11 @@ func (d *Dispatcher) ReportFormIDs(ctx context.Context, app string, ids []FormID
 	if added == 0 {
 		return got, nil
 	}
-	return got, d.wakeUsers(ctx, a.ID, good)
+	users := make([]string, len(good))
+	for i, f := range good {
+		users[i] = f.UserID
+	}
+	return got, d.wakeUsers(ctx, a.ID, users)
 }
 
 func (d *Dispatcher) checkFormID(r FormIDReport, sources map[int16]bool, now time.Time) (f store.FormID, field string, bad *intake.Rejection) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/wechat"
@@ -20,6 +21,10 @@ type content struct {
 	personal bool
 	// data are the fields of a task that is not personal, made once.
 	data []wechat.Field
+	// fields are those of the template.
+	fields []push.Field
+	// channel is how the messages are sent.
+	channel provider.Channel
 }
 
 // loadContent reads and compiles the content of a task.
@@ -32,17 +37,17 @@ func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, 
 	if err != nil {
 		return nil, fmt.Errorf("compile template of task %d: %w", taskID, err)
 	}
-	c := &content{templateID: stored.Template.TemplateID, bound: compiled.Bind(&stored.Task), columns: stored.Columns}
+	c := &content{templateID: stored.Template.TemplateID, bound: compiled.Bind(&stored.Task), columns: stored.Columns, fields: stored.Template.Fields, channel: provider.For(stored.Template.Channel)}
 	c.personal = c.bound.Uses("recipient.")
 	if !c.personal {
-		c.data = c.fields("", nil)
+		c.data, err = c.values("", nil)
 	}
-	return c, nil
+	return c, err
 }
 
 // message renders the message of one claimed recipient.
-func (c *content) message(r *store.Claimed) (wechat.TemplateMessage, error) {
-	m := wechat.TemplateMessage{ToUser: r.OpenID, TemplateID: c.templateID, FormID: r.FormID, Data: c.data}
+func (c *content) message(r *store.Claimed) (provider.Message, error) {
+	m := provider.Message{OpenID: r.OpenID, TemplateID: c.templateID, Permit: r.FormID, Data: c.data}
 	var vars []string
 	if c.personal {
 		if r.Vars != nil {
@@ -50,19 +55,27 @@ func (c *content) message(r *store.Claimed) (wechat.TemplateMessage, error) {
 				return m, fmt.Errorf("read columns of recipient %d: %w", r.Seq, err)
 			}
 		}
-		m.Data = c.fields(r.UserID, vars)
+		var err error
+		if m.Data, err = c.values(r.UserID, vars); err != nil {
+			return m, fmt.Errorf("recipient %d: %w", r.Seq, err)
+		}
 	}
 	m.Page = c.bound.Page.Render(r.UserID, c.column(vars))
 	return m, nil
 }
 
-func (c *content) fields(userID string, vars []string) []wechat.Field {
+// values renders the fields. An error says that the platform would not take one of them.
+func (c *content) values(userID string, vars []string) ([]wechat.Field, error) {
 	data := make([]wechat.Field, len(c.bound.Fields))
 	column := c.column(vars)
 	for i, f := range c.bound.Fields {
-		data[i] = wechat.Field{Key: f.Key, Value: f.Value.Render(userID, column), Color: f.Color}
+		value, err := c.channel.Value(c.fields[i], f.Value.Render(userID, column))
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Key, err)
+		}
+		data[i] = wechat.Field{Key: f.Key, Value: value, Color: f.Color}
 	}
-	return data
+	return data, nil
 }
 
 func (c *content) column(vars []string) func(string) string {

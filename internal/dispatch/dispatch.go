@@ -52,13 +52,16 @@ type Config struct {
 	// Import are the limits of uploads, BatchRows how many rows go into one transaction. Default 10,000.
 	Import    intake.Limits
 	BatchRows int
+	// ResendWait is how long at least a recipient of channel subscribe waits whose outcome is not known and who is to be sent to again by the policy of the
+	// task: the platform's event may settle it meanwhile. Default 1 min; less than a lease and a call is these.
+	ResendWait time.Duration
 	// FormIDDeny lists further values that are no formIds.
 	FormIDDeny []string
 }
 
 // Retention says how long rows are kept. Zero values are replaced by the defaults named.
 type Retention struct {
-	// FormIDs: used and invalid formIds, after their expiry. Default 30 days.
+	// FormIDs: used and invalid formIds, after their expiry, and reports of subscriptions and of deliveries. Default 30 days.
 	FormIDs time.Duration
 	// Recipients: the rows of a task, after its end. Default 180 days.
 	Recipients time.Duration
@@ -96,6 +99,7 @@ func (c *Config) fill() error {
 	c.PermitMargin = max(c.PermitMargin, 0)
 	long(&c.LateGrace, 24*time.Hour)
 	long(&c.SkipGrace, time.Minute)
+	long(&c.ResendWait, time.Minute)
 	long(&c.Retention.FormIDs, 30*24*time.Hour)
 	long(&c.Retention.Recipients, 180*24*time.Hour)
 	long(&c.Retention.ListVersions, 30*24*time.Hour)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"time"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/wechat"
@@ -43,6 +44,7 @@ type verdict struct {
 type answer struct {
 	store.Claimed
 	started bool
+	channel provider.Channel
 	result  wechat.Result
 	at      time.Time
 	// resendAfter is the task's policy for an outcome that can no longer be learnt: after so long another permit; zero leaves it.
@@ -63,8 +65,10 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 		v.notStarted(a)
 	case a.Ambiguous:
 		v.afterAmbiguous(a, margin)
-	case a.result.Ambiguous:
+	case a.result.Ambiguous && a.channel.ResendSafe():
 		v.keep(a)
+	case a.result.Ambiguous:
+		v.unsure(a)
 	default:
 		v.certain(a, personal)
 	}
@@ -105,7 +109,7 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 		}
 	default:
 		v.keep(a)
-		v.pauseFor(a.result)
+		v.pauseFor(a)
 	}
 }
 
@@ -125,6 +129,18 @@ func (v *verdict) keep(a answer) {
 	v.Note = a.result.Msg
 }
 
+// unsure ends a recipient whose message may have got through where the call must not be made again (invariant 5); by the task's policy
+// it is made again with another permit, once nobody can still make the earlier one.
+func (v *verdict) unsure(a answer) {
+	v.Note = a.result.Msg
+	if a.resendAfter > 0 && a.Tries+1 < maxPermits {
+		v.again(a.resendAfter)
+		v.Permit = store.PermitSpent
+		return
+	}
+	v.State, v.Reason, v.Ambiguous, v.Permit = push.Unknown, push.Unsure, true, store.PermitKept
+}
+
 // certain judges an answer that is no doubt about this call.
 func (v *verdict) certain(a answer, personal bool) {
 	switch a.result.Class {
@@ -134,6 +150,9 @@ func (v *verdict) certain(a answer, personal bool) {
 		v.dead(a)
 	case wechat.ClassNoPermit:
 		v.fail(a, push.Refused)
+		if !a.channel.ResendSafe() {
+			v.Permit = store.PermitDied // the counter was wrong, or the person turned the messages off
+		}
 	case wechat.ClassRecipient:
 		v.fail(a, push.BadOpenID)
 	case wechat.ClassField:
@@ -146,7 +165,7 @@ func (v *verdict) certain(a answer, personal bool) {
 		v.release(a.at.Truncate(time.Minute).Add(time.Minute).Sub(a.at))
 	case wechat.ClassQuota, wechat.ClassPauseTask, wechat.ClassPauseApp, wechat.ClassConfig:
 		v.release(0)
-		v.pauseFor(a.result)
+		v.pauseFor(a)
 	case wechat.ClassFailed:
 		v.fail(a, push.PlatformError)
 	default:
@@ -177,7 +196,7 @@ func (v *verdict) content(a answer, reason push.Reason, personal bool) {
 		return
 	}
 	v.release(0)
-	v.pauseFor(a.result)
+	v.pauseFor(a)
 }
 
 // retry gives the permit back and tries again: a bounded number of times if the platform answered, for ever if it was not reached,
@@ -204,7 +223,8 @@ func (v *verdict) release(retryIn time.Duration) {
 }
 
 // pauseFor notes that the task must stop, where the class says so.
-func (v *verdict) pauseFor(r wechat.Result) {
+func (v *verdict) pauseFor(a answer) {
+	r := a.result
 	switch r.Class {
 	case wechat.ClassQuota:
 		v.pause = push.CauseQuota
@@ -213,7 +233,7 @@ func (v *verdict) pauseFor(r wechat.Result) {
 	default:
 		return
 	}
-	if advice, ok := wechat.Explain(wechat.ChannelFormID, r.Code); ok {
+	if advice, ok := a.channel.Explain(r.Code); ok {
 		v.advice = advice.Chinese + " " + advice.English
 	} else if r.Err != nil {
 		v.advice = r.Err.Error()

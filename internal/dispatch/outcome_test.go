@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/wechat"
@@ -32,7 +33,7 @@ const margin = 10 * time.Minute
 func answerTime() time.Time { return time.Date(2026, 11, 23, 10, 0, 15, 0, time.UTC) }
 
 func answerOf(r wechat.Result, ambiguous bool) answer {
-	return answer{started: true, at: answerTime(), result: r, Claimed: store.Claimed{Seq: 7, PermitID: 9, Attempt: 1,
+	return answer{started: true, channel: provider.For(push.ChannelFormID), at: answerTime(), result: r, Claimed: store.Claimed{Seq: 7, PermitID: 9, Attempt: 1,
 		Ambiguous: ambiguous, ExpiresAt: answerTime().Add(time.Hour)}}
 }
 

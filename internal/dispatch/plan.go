@@ -163,7 +163,7 @@ func sourceName(list string, v push.ListVersion) string {
 // fillPage appends the next page, from the number next, and says where it ended.
 func (d *Dispatcher) fillPage(ctx context.Context, p store.PlanState, audienceID int64, next int, cursor string) (added int, last string, end bool, err error) {
 	if p.SourceID == 0 {
-		return d.st.FillFromPermits(ctx, audienceID, p.AppID, next, cursor, fillBatch, d.cfg.PermitMargin)
+		return d.st.FillFromPermits(ctx, p, audienceID, next, cursor, fillBatch, d.cfg.PermitMargin)
 	}
 	added, err = d.st.CopyRecipients(ctx, audienceID, p.SourceID, next, fillBatch)
 	return added, strconv.Itoa(next + added), added < fillBatch, err

@@ -144,7 +144,7 @@ func (r *run) endWithoutNext(ctx context.Context, done []verdict) error {
 	if len(users) == 0 || r.Waits {
 		return nil // where the task waits for permits, the claim decides
 	}
-	held, err := r.d.st.HasPermit(ctx, r.AppID, users, r.d.cfg.PermitMargin)
+	held, err := r.d.st.HasPermit(ctx, r.Run, users, r.d.cfg.PermitMargin)
 	if err != nil {
 		return err
 	}

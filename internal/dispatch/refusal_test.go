@@ -104,7 +104,7 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 		{"unknown product", users, create(func(s *push.TaskSpec) { s.ProductCode = "0" }), "", "product_code unknown_product"},
 		{"unknown template", users, create(func(s *push.TaskSpec) { s.TemplateID = "T" }), "", "template_id unknown_template"},
 		{"unknown variable", users, putTemplate(func(t *push.Template) { t.Fields[0].Value = "{{nickname}}" }), "", "fields[0].value unknown_variable"},
-		{"unknown channel", users, putTemplate(func(t *push.Template) { t.Channel = push.ChannelSubscribe }), "", "channel unknown_channel"},
+		{"unknown channel", users, putTemplate(func(t *push.Template) { t.Channel = "sms" }), "", "channel unknown_channel"},
 		{"columns without a list", func(b *bundle) int64 {
 			template := originalTemplate()
 			template.Fields[0].Value = "{{recipient.姓名}}"

@@ -63,10 +63,10 @@ func (d *Dispatcher) Resolve(ctx context.Context, actor string, id int64, r Reso
 	if t.AudienceID == 0 && t.Counts.Unknown > 0 {
 		return Resolved{}, listGone(t)
 	}
-	what := store.Resolve{State: push.Sent, Permit: push.PermitUsed, Note: "人工确认为已送达 settled by hand as sent by " + actor}
+	what := store.Resolve{State: push.Sent, Permit: store.PermitSpent, Note: "人工确认为已送达 settled by hand as sent by " + actor}
 	if r.As == push.Failed.String() {
 		what = store.Resolve{
-			State: push.Failed, Reason: push.PlatformError, Permit: push.PermitInvalid, Note: "人工确认为未送达 settled by hand as failed by " + actor,
+			State: push.Failed, Reason: push.PlatformError, Permit: store.PermitDied, Note: "人工确认为未送达 settled by hand as failed by " + actor,
 		}
 	}
 	var n int

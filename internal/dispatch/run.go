@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/wechat"
@@ -80,7 +81,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	d.slots.enter(taskID, push.Weight(lease.Priority))
 	defer d.slots.leave(taskID)
 	if lease.Resend {
-		lease.ResendAfter = d.resendWait()
+		lease.ResendAfter = d.resendWait(lease.Channel)
 	}
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
@@ -273,11 +274,12 @@ func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
-	a := answer{Claimed: c, resendAfter: r.ResendAfter}
+	a := answer{Claimed: c, channel: r.content.channel, resendAfter: r.ResendAfter}
 	message, err := r.content.message(&c)
 	if err != nil {
-		r.log.ErrorContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
-		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: "message not rendered", Err: err}
+		// Of this recipient's own data, for the rest was checked before: it fails, and the others go on.
+		r.log.WarnContext(ctx, "message not rendered", slog.Any("recipient", c.Seq), slog.Any("err", err))
+		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: err.Error(), Err: err}
 		return a
 	}
 	if r.attempt(ctx, &a, message, p, at); a.result.Class == wechat.ClassToken {
@@ -291,7 +293,7 @@ func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time)
 }
 
 // attempt makes one call, once there is a token, its time has come and the gate is open, in this order.
-func (r *run) attempt(ctx context.Context, a *answer, message wechat.TemplateMessage, p *pacer, at time.Time) {
+func (r *run) attempt(ctx context.Context, a *answer, message provider.Message, p *pacer, at time.Time) {
 	a.started, a.result = false, wechat.Result{}
 	token, err := r.client.tokens.Token(ctx)
 	if err != nil {
@@ -307,7 +309,7 @@ func (r *run) attempt(ctx context.Context, a *answer, message wechat.TemplateMes
 	ctx, cancel := context.WithTimeoutCause(ctx, r.d.cfg.CallTimeout+tokenWait, errors.New("the call took too long"))
 	defer cancel()
 	r.d.metrics.inFlightNow.Add(1)
-	a.started, a.result = true, r.client.SendTemplate(ctx, message)
+	a.started, a.result = true, r.content.channel.Send(ctx, r.client.Client, message)
 	r.d.metrics.inFlightNow.Add(-1)
 	r.d.metrics.answered(a.result)
 }

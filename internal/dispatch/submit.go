@@ -115,6 +115,9 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	if err := t.ValidateFor(compiled); err != nil {
 		return err
 	}
+	if err := checkTexts(template, compiled, &t); err != nil {
+		return err
+	}
 	if err := d.checkNotAfter(t, at); err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, w
 		if inDoubt, err = d.st.InFlight(ctx, key); err != nil {
 			return err
 		}
-		if freed, err = d.st.FreeChunk(ctx, key, node); err != nil || !freed {
+		if freed, err = d.st.FreeChunk(ctx, key, node, d.resendWait(push.ChannelSubscribe)); err != nil || !freed {
 			return err
 		}
 		queued, ok, err := d.st.QueueFreed(ctx, key)
@@ -169,7 +169,7 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 		do    func(ctx context.Context) error
 	}{
 		{there.Waiting, d.wakeWaiting}, {there.Copies, d.tendCopies}, {true, d.tendTasks},
-		{there.Breakers, d.tendBreakers}, {there.DueQuota, d.tendQuota}, {there.AskQuota, d.askQuotas}, {there.Canceled, d.tendCanceled},
+		{there.Breakers, d.tendBreakers}, {there.DueQuota, d.tendQuota}, {there.AskQuota, d.askQuotas}, {there.Canceled, d.tendCanceled}, {there.Events, d.tendEvents},
 	} {
 		if chore.there {
 			errs = append(errs, chore.do(ctx))
@@ -356,6 +356,12 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		},
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeTicks(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeSubscriptionReports(ctx, now.Add(-d.cfg.Retention.FormIDs), purgeSize)
+		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeSentEvents(ctx, now.Add(-d.cfg.Retention.FormIDs), purgeSize)
 		},
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {

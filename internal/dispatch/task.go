@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 )
@@ -63,14 +64,25 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 	if err := spec.ValidateFor(compiled); err != nil {
 		return nil, err
 	}
+	var product *push.Product
+	if spec.ProductCode != "" {
+		if product, err = d.shelved(ctx, appID, spec); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkTexts(template, compiled, &push.Task{TaskSpec: spec, Product: push.Taken(product)}); err != nil {
+		return nil, err
+	}
 	if spec.Audience == push.AudienceAll && len(compiled.Columns()) > 0 {
 		return nil, &push.InvalidError{Field: "audience", Rule: "unknown_variable", Message: fmt.Sprintf(
 			"is %q, which has no columns; the template uses recipient.%s", spec.Audience, compiled.Columns()[0])}
 	}
-	if spec.ProductCode == "" {
-		return nil, nil //nolint:nilnil // a task without a product
-	}
-	return d.shelved(ctx, appID, spec)
+	return product, nil
+}
+
+// checkTexts holds what a task says, as far as it is the same for all, against the fields of its template.
+func checkTexts(template push.Template, compiled push.Compiled, t *push.Task) error {
+	return provider.For(template.Channel).CheckTask(template, compiled.Bind(t))
 }
 
 // checkEnd refuses a not_after that has passed: the task could never start.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 )
@@ -25,8 +26,13 @@ const (
 )
 
 // resendWait is how long after an attempt whose outcome is not known another permit may be used, where the policy has it so: by then
-// no process can still make, or have under way, a call of that attempt.
-func (d *Dispatcher) resendWait() time.Duration { return leaseTime + tokenWait + d.cfg.CallTimeout }
+// no process can still make, or have under way, a call of that attempt, and the platform's event, where there is one, has most likely come.
+func (d *Dispatcher) resendWait(channel push.Channel) time.Duration {
+	if provider.For(channel).ResendSafe() {
+		return leaseTime + tokenWait + d.cfg.CallTimeout
+	}
+	return max(leaseTime+tokenWait+d.cfg.CallTimeout, d.cfg.ResendWait)
+}
 
 // checkWait checks the time until which a task waits for permits against when it starts.
 func checkWait(spec push.TaskSpec, start time.Time, longest time.Duration) error {
@@ -45,11 +51,7 @@ func checkWait(spec push.TaskSpec, start time.Time, longest time.Duration) error
 
 // wakeUsers wakes the recipients who waited for the permits that were just taken in. What it misses, or leaves, the sweep finds:
 // an error is logged only, for the permits are in; unless they are not yet, and the transaction that they are in is spoilt.
-func (d *Dispatcher) wakeUsers(ctx context.Context, appID int32, permits []store.FormID) error {
-	users := make([]string, len(permits))
-	for i, p := range permits {
-		users[i] = p.UserID
-	}
+func (d *Dispatcher) wakeUsers(ctx context.Context, appID int32, users []string) error {
 	found, err := d.st.WaitingOf(ctx, appID, users)
 	for _, w := range found[:min(len(found), wakeChunks)] {
 		if _, failed := d.st.WakeChunk(ctx, w.Chunk, w.Seqs, d.cfg.PermitMargin); failed != nil {

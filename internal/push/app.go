@@ -51,7 +51,19 @@ type AppSettings struct {
 	QuietTo   *string `json:"quiet_to"`
 	// DailyCap is how many messages a user gets a day, over all tasks; 0 is no cap.
 	DailyCap int `json:"daily_cap"`
+	// PermitSource says who reports subscriptions: "client", the mini-program by the API, or "events", the platform by its callbacks.
+	// Never both, for each acceptance would count twice. Empty is "client".
+	PermitSource PermitSource `json:"permit_source"`
 }
+
+// PermitSource is who reports the subscriptions of an app.
+type PermitSource string
+
+// The sources of subscriptions.
+const (
+	PermitsFromClient PermitSource = "client"
+	PermitsFromEvents PermitSource = "events"
+)
 
 // The limits of an app's settings.
 const (
@@ -67,6 +79,9 @@ func (s *AppSettings) Validate() error {
 		within("rate_per_second", s.RatePerSecond, MaxRate), within("ramp_from", s.RampFrom, MaxRate), within("ramp_minutes", s.RampMinutes, MaxRampMinutes),
 		within("daily_budget", s.DailyBudget, MaxDailyBudget), within("daily_cap", s.DailyCap, MaxDailyCap),
 		checkTimeOfDay("quiet_from", s.QuietFrom), checkTimeOfDay("quiet_to", s.QuietTo),
+	}
+	if s.PermitSource != "" && s.PermitSource != PermitsFromClient && s.PermitSource != PermitsFromEvents {
+		errs = append(errs, &InvalidError{Field: "permit_source", Rule: "unknown_source", Message: `must be "client" or "events"`})
 	}
 	switch {
 	case (s.RampFrom == 0) != (s.RampMinutes == 0):

@@ -26,6 +26,7 @@ func TestAppSettings_WhatIsWrongIsNamed(t *testing.T) {
 		"quiet hours of no length":  {push.AppSettings{QuietFrom: text("22:00"), QuietTo: text("22:00")}, "quiet_to"},
 		"an hour beyond the day":    {push.AppSettings{QuietFrom: text("24:00"), QuietTo: text("08:00")}, "quiet_from"},
 		"an hour of one digit":      {push.AppSettings{QuietFrom: text("22:00"), QuietTo: text("8:00")}, "quiet_to"},
+		"an unknown source":         {push.AppSettings{PermitSource: "both"}, "permit_source"},
 		"a cap beyond the most":     {push.AppSettings{DailyCap: push.MaxDailyCap + 1}, "daily_cap"},
 	} {
 		err := tc.settings.Validate()

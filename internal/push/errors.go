@@ -42,6 +42,7 @@ const (
 	RefusedNotUnknown       RefusalCode = "not_unknown"
 	RefusedListGone         RefusalCode = "list_gone"
 	RefusedScheduleRuns     RefusalCode = "schedule_runs"
+	RefusedSourceDisabled   RefusalCode = "source_disabled"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -88,6 +89,8 @@ func (r *Refusal) ZH() string {
 		return "任务的名单已清理或已更换"
 	case RefusedScheduleRuns:
 		return "计划正在运行,请先暂停"
+	case RefusedSourceDisabled:
+		return "此小程序的订阅次数不由该来源统计"
 	}
 	return string(r.Code)
 }
@@ -128,6 +131,8 @@ func (r *Refusal) EN() string {
 		text = fmt.Sprintf("task %d no longer has its list", r.TaskID)
 	case RefusedScheduleRuns:
 		text = "the schedule runs; pause it first"
+	case RefusedSourceDisabled:
+		text = "this source of permits is not in use for the app"
 	default:
 		text = string(r.Code)
 	}

@@ -157,6 +157,14 @@ type TaskProduct struct {
 	TakenAt time.Time `json:"taken_at"`
 }
 
+// Taken is p as a task takes it now; nil of nil.
+func Taken(p *Product) *TaskProduct {
+	if p == nil {
+		return nil
+	}
+	return &TaskProduct{Code: p.Code, Title: p.Title, Price: p.Price, OnShelf: p.OnShelf}
+}
+
 // Task is a task as the API shows it.
 type Task struct {
 	ID    int64 `json:"id"`
@@ -247,14 +255,17 @@ type Recipient struct {
 	Ambiguous bool           `json:"ambiguous"`
 	Inferred  bool           `json:"inferred"`
 	// InDoubt: by the task's policy it was sent to again with another permit although an earlier attempt may have got through.
-	InDoubt      bool       `json:"in_doubt"`
-	FormID       *string    `json:"form_id"`
-	Reason       Reason     `json:"reason"`
-	PlatformCode *int32     `json:"platform_code"`
-	RID          *string    `json:"rid"`
-	Note         *string    `json:"note"`
-	MsgID        *int64     `json:"msgid,string"`
-	SentAt       *time.Time `json:"sent_at"`
+	InDoubt      bool    `json:"in_doubt"`
+	FormID       *string `json:"form_id"`
+	Reason       Reason  `json:"reason"`
+	PlatformCode *int32  `json:"platform_code"`
+	RID          *string `json:"rid"`
+	Note         *string `json:"note"`
+	MsgID        *int64  `json:"msgid,string"`
+	// Delivery is what the platform reported later of a message that it had accepted: "delivered" or "failed", which PlatformCode
+	// explains; nil: nothing yet, or its channel reports nothing.
+	Delivery *string    `json:"delivery"`
+	SentAt   *time.Time `json:"sent_at"`
 	// CreatedAt is when the upload of its list began.
 	CreatedAt time.Time `json:"created_at"`
 	// UpdatedAt is CreatedAt until something happens to it.

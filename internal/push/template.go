@@ -20,14 +20,16 @@ const (
 
 // Template is a template of the platform as minipush fills it.
 type Template struct {
-	App        string    `json:"app"`
-	TemplateID string    `json:"template_id"`
-	Channel    Channel   `json:"channel"`
-	Name       string    `json:"name"`
-	Page       string    `json:"page"`
-	Fields     []Field   `json:"fields"`
-	CreatedAt  time.Time `json:"created_at"`
-	UpdatedAt  time.Time `json:"updated_at"`
+	App        string  `json:"app"`
+	TemplateID string  `json:"template_id"`
+	Channel    Channel `json:"channel"`
+	Name       string  `json:"name"`
+	Page       string  `json:"page"`
+	Fields     []Field `json:"fields"`
+	// LongTerm, on the subscribe channel: one acceptance is for good, so that messages are not counted.
+	LongTerm  bool      `json:"long_term"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // Field is one field of a template. Value is an [Expr].
@@ -36,7 +38,12 @@ type Field struct {
 	Label string `json:"label"`
 	Value string `json:"value"`
 	Color string `json:"color,omitempty"`
+	// TooLong says what to do with a value that the platform would find too long: refuse it (empty), or "cut" it with an ellipsis.
+	TooLong string `json:"too_long,omitempty"`
 }
+
+// TooLongCut cuts a value that is too long.
+const TooLongCut = "cut"
 
 // The limits of a template. A page longer than MaxPage is refused by the platform.
 const (
@@ -55,6 +62,9 @@ func (t *Template) Validate() error {
 	if t.Channel != ChannelFormID && t.Channel != ChannelSubscribe {
 		errs = append(errs, &InvalidError{Field: "channel", Rule: "unknown_channel", Message: `must be "form_id" or "subscribe"`})
 	}
+	if t.LongTerm && t.Channel != ChannelSubscribe {
+		errs = append(errs, &InvalidError{Field: "long_term", Rule: "not_for_channel", Message: `is of channel "subscribe" only`})
+	}
 	if len(t.Fields) == 0 || len(t.Fields) > MaxFields {
 		errs = append(errs, &InvalidError{Field: "fields", Rule: "field_count", Message: fmt.Sprintf("must have 1 to %d entries", MaxFields)})
 	}
@@ -71,6 +81,9 @@ func (t *Template) Validate() error {
 		keys = append(keys, f.Key)
 		if !color.MatchString(f.Color) {
 			errs = append(errs, &InvalidError{Field: at + "color", Rule: "bad_color", Message: `must be empty or of the form "#EE0000"`})
+		}
+		if f.TooLong != "" && f.TooLong != TooLongCut {
+			errs = append(errs, &InvalidError{Field: at + "too_long", Rule: "unknown_policy", Message: `must be left out (refuse) or "cut"`})
 		}
 		errs = append(errs, CheckText(at+"label", f.Label, MaxTemplateName), RequireText(at+"value", f.Value, MaxExpr))
 	}

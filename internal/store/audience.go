@@ -168,21 +168,20 @@ func (s *Store) Rejects(ctx context.Context, audienceID int64, afterLine, limit 
 	return rejects, wrap(err, "list rejects")
 }
 
-// FillFromPermits appends to a version the next users, by id, after the cursor, who have an openid and a usable permit.
+// FillFromPermits appends to a version the next users, by id, after the cursor, who have an openid and a permit that the task of p could use.
 // It looks at limit users; done says that there are no more. margin is how long before its expiry a formId is no longer claimed.
-func (s *Store) FillFromPermits(ctx context.Context, audienceID int64, appID int32, next int, after string, limit int, margin time.Duration) (added int, last string, done bool, err error) {
+func (s *Store) FillFromPermits(ctx context.Context, p PlanState, audienceID int64, next int, after string, limit int, margin time.Duration) (added int, last string, done bool, err error) {
 	var seen int
 	err = s.db(ctx).QueryRow(ctx, `
 		WITH page AS MATERIALIZED (
 		    SELECT user_id, openid FROM app_user WHERE app_id = $2 AND user_id > $4 ORDER BY user_id LIMIT $5),
 		able AS (
 		    SELECT p.user_id, row_number() OVER (ORDER BY p.user_id) AS n FROM page p
-		      JOIN LATERAL (SELECT true FROM form_id f WHERE f.app_id = $2 AND f.user_id = p.user_id AND f.state = 0
-		                       AND f.expires_at > now() + $6::interval LIMIT 1) f ON true
+		      `+permitsOf(p.Channel).there("JOIN", "$2", "p.user_id", "p.openid", "$7", "$6")+`
 		     WHERE p.openid IS NOT NULL),
 		added AS (INSERT INTO recipient (audience_id, seq, user_id) SELECT $1, $3 - 1 + n, user_id FROM able RETURNING 1)
 		SELECT (SELECT count(*) FROM added), (SELECT count(*) FROM page), coalesce((SELECT max(user_id) FROM page), $4)`,
-		audienceID, appID, next, after, limit, margin).Scan(&added, &seen, &last)
+		audienceID, p.AppID, next, after, limit, margin, p.TemplateID).Scan(&added, &seen, &last)
 	return added, last, seen < limit, wrap(err, "fill audience %d", audienceID)
 }
 

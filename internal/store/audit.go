@@ -110,11 +110,20 @@ func (s *Store) AuditTask(ctx context.Context, id int64) ([]Violation, error) {
 	return found, wrap(err, "audit task %d", id)
 }
 
-// AuditPermits looks for reserved permits whose recipient does not exist. It reads all permits once.
+// AuditPermits looks for reserved permits whose recipient does not exist, for counters that hold fewer reserved units than recipients
+// name, and for openids that are held by no call. It reads all permits once.
 func (s *Store) AuditPermits(ctx context.Context) ([]Violation, error) {
 	found, err := violations(ctx, s.db(ctx), `
 		SELECT 'permit_reserved_for_nobody', 'permit ' || f.id || ', recipient ' || coalesce(f.seq::text, 'none') || ' of list ' || f.audience_id
-		  FROM form_id f LEFT JOIN recipient r ON r.audience_id = f.audience_id AND r.seq = f.seq WHERE f.state = 1 AND r.seq IS NULL`)
+		  FROM form_id f LEFT JOIN recipient r ON r.audience_id = f.audience_id AND r.seq = f.seq WHERE f.state = 1 AND r.seq IS NULL
+		UNION ALL
+		SELECT 'subscription_reserved_too_few', 'subscription ' || s.id || ', reserved ' || s.reserved || ', recipients ' || n.n
+		  FROM (SELECT r.permit_id, count(*) AS n FROM task t JOIN recipient r ON r.audience_id = t.audience_id
+		         WHERE t.channel = 'subscribe' AND r.permit_id IS NOT NULL AND r.state IN (1, 5) GROUP BY 1) n
+		  JOIN subscription s ON s.id = n.permit_id WHERE s.reserved < n.n
+		UNION ALL
+		SELECT 'openid_held_by_no_call', 'recipient ' || o.seq || ' of list ' || o.audience_id
+		  FROM openid_call o LEFT JOIN recipient r ON r.audience_id = o.audience_id AND r.seq = o.seq WHERE r.state IS DISTINCT FROM 1`)
 	return found, wrap(err, "audit permits")
 }
 

@@ -48,13 +48,12 @@ func (s *Store) NextToCall(ctx context.Context, run Run, lo, hi int32, margin ti
 	err := s.db(ctx).QueryRow(ctx, `
 		SELECT r.seq FROM recipient r
 		 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $4 AND u.user_id = r.user_id AND u.openid IS NOT NULL LIMIT 1) u
-		 CROSS JOIN LATERAL (SELECT f.id FROM form_id f WHERE f.app_id = $4 AND f.user_id = r.user_id
-		       AND f.expires_at > now() + $5::interval AND f.state = 0 LIMIT 1) f
+		  `+permitsOf(run.Channel).there("JOIN", "$4", "r.user_id", "u.openid", "$8", "$5")+`
 		 WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
 		   AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())
 		   AND NOT EXISTS (`+isSuppressed("true", "$4", "u.user_id", "u.openid")+`)
 		   AND NOT EXISTS (`+isCapped("(SELECT daily_cap FROM app WHERE id = $4)", "$4", "u.openid", dayOf("now()", "$6"), "$7::bigint")+`)
-		 ORDER BY r.seq LIMIT 1`, run.AudienceID, lo, hi, run.AppID, margin, run.Zone, run.TaskID).Scan(&seq)
+		 ORDER BY r.seq LIMIT 1`, run.AudienceID, lo, hi, run.AppID, margin, run.Zone, run.TaskID, run.TemplateID).Scan(&seq)
 	if isNoRows(err) {
 		err = nil
 	}

@@ -30,7 +30,8 @@ func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err e
 			return err
 		}
 		_, err = s.db(ctx).Exec(ctx, `
-			WITH gone AS (
+			WITH over AS (DELETE FROM openid_call WHERE audience_id = $3 AND seq >= $4 AND seq < $5),
+			gone AS (
 			    UPDATE recipient SET state = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 5 ELSE 4 END,
 			           reason = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 14 ELSE 7 END, retry_at = NULL, updated_at = clock_timestamp()
 			     WHERE audience_id = $3 AND seq >= $4 AND seq < $5 AND state IN (0, 1, 6)

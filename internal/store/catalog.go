@@ -47,18 +47,18 @@ func (s *Store) Products(ctx context.Context, appID int32, after string, limit i
 
 func scanTemplate(row pgx.CollectableRow) (push.Template, error) {
 	var t push.Template
-	err := row.Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields, &t.CreatedAt, &t.UpdatedAt)
+	err := row.Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields, &t.LongTerm, &t.CreatedAt, &t.UpdatedAt)
 	return t, err
 }
 
-const templateColumns = `a.key, t.template_id, t.channel, t.name, t.page, t.fields, t.created_at, t.updated_at`
+const templateColumns = `a.key, t.template_id, t.channel, t.name, t.page, t.fields, t.long_term, t.created_at, t.updated_at`
 
 // UpsertTemplate writes a template.
 func (s *Store) UpsertTemplate(ctx context.Context, appID int32, t push.Template) (push.Template, error) {
 	_, err := s.db(ctx).Exec(ctx, `
-		INSERT INTO template (app_id, template_id, channel, name, page, fields) VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO template (app_id, template_id, channel, name, page, fields, long_term) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (app_id, template_id) DO UPDATE SET channel = excluded.channel, name = excluded.name, page = excluded.page,
-		       fields = excluded.fields, updated_at = now()`, appID, t.TemplateID, t.Channel, t.Name, t.Page, t.Fields)
+		       fields = excluded.fields, long_term = excluded.long_term, updated_at = now()`, appID, t.TemplateID, t.Channel, t.Name, t.Page, t.Fields, t.LongTerm)
 	if err != nil {
 		return push.Template{}, wrap(err, "upsert template %q", t.TemplateID)
 	}

@@ -14,6 +14,8 @@ type Chores struct {
 	Waiting, Copies, Canceled bool
 	// Breakers: an open one. DueQuota: a quota that is to be tried again. AskQuota: one that may have to be asked for.
 	Breakers, DueQuota, AskQuota bool
+	// Events: the platform reported something of a message, and its recipient does not show it yet.
+	Events bool
 }
 
 // Chores looks what there is to do: queued chunks longer than lostJob, and quotas that were asked for longer than askQuota ago.
@@ -26,8 +28,9 @@ func (s *Store) Chores(ctx context.Context, lostJob, askQuota time.Duration) (c 
 		       EXISTS (SELECT FROM breaker),
 		       EXISTS (SELECT FROM app WHERE quota_until <= clock_timestamp() AND paused_at IS NULL),
 		       EXISTS (SELECT FROM app a JOIN task t ON t.app_id = a.id WHERE t.state = 'sending' AND t.planned_at IS NOT NULL AND a.paused_at IS NULL
-		          AND (a.quota_asked_at IS NULL OR a.quota_asked_at < clock_timestamp() - $2::interval OR a.quota_asked_at < t.started_at))`,
+		          AND (a.quota_asked_at IS NULL OR a.quota_asked_at < clock_timestamp() - $2::interval OR a.quota_asked_at < t.started_at)),
+		       EXISTS (SELECT FROM sent_event WHERE settled_at IS NULL)`,
 		lostJob, askQuota).
-		Scan(&c.LostJobs, &c.Waiting, &c.Copies, &c.Canceled, &c.Breakers, &c.DueQuota, &c.AskQuota)
+		Scan(&c.LostJobs, &c.Waiting, &c.Copies, &c.Canceled, &c.Breakers, &c.DueQuota, &c.AskQuota, &c.Events)
 	return c, wrap(err, "look for chores")
 }

@@ -43,6 +43,9 @@ type PlanState struct {
 	AppPaused bool
 	// SourceID is the version of a saved list to copy; 0 where there is none.
 	SourceID int64
+	// Channel and TemplateID are the task's.
+	Channel    push.Channel
+	TemplateID string
 	// QuotaUntil is when the app's quota is tried again; nil while it lasts, and for the task that tries it.
 	QuotaUntil *time.Time
 }
@@ -56,10 +59,10 @@ func (s *Store) LockPlan(ctx context.Context, id int64) (PlanState, error) {
 		SELECT t.state, t.planned_at IS NOT NULL, t.app_id, t.audience, coalesce(t.audience_id, 0), coalesce(l.accepted, 0),
 		       coalesce(t.fill_cursor, ''), t.fill_cursor IS NOT NULL, t.product_code, t.product_title, (t.product_price * 100)::bigint, t.on_price_change,
 		       t.start_at IS NOT NULL, t.created_by, a.paused_at IS NOT NULL,
-		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, coalesce(t.source_id, 0), `+boundTx+`
+		       CASE WHEN a.quota_probe_task = t.id THEN NULL ELSE a.quota_until END, coalesce(t.source_id, 0), coalesce(t.channel, ''), t.template_id, `+boundTx+`
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN audience l ON l.id = t.audience_id WHERE t.id = $1 FOR NO KEY UPDATE OF t`, id).
 		Scan(&p.State, &p.Planned, &p.AppID, &p.Kind, &p.AudienceID, &p.Recipients, &p.Cursor, &p.Filling, &code, &title, &price, &p.OnPrice,
-			&p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, &p.SourceID, nil)
+			&p.Scheduled, &p.CreatedBy, &p.AppPaused, &p.QuotaUntil, &p.SourceID, &p.Channel, &p.TemplateID, nil)
 	if code != nil {
 		p.Product = &push.TaskProduct{Code: *code, Title: *title, Price: push.Price(*price), OnShelf: true}
 	}
@@ -122,6 +125,9 @@ type Run struct {
 	Lo, Hi     int32
 	AudienceID int64
 	AppID      int32
+	// Channel is the task's, TemplateID its template: they say what a permit is.
+	Channel    push.Channel
+	TemplateID string
 	// Left is how many rows a dead run left in sending: [Store.Recover] comes before any claim.
 	Left int
 	// Zone is the time zone of days, for the daily cap; the caller sets it. Empty is UTC.
@@ -181,12 +187,12 @@ func (s *Store) TakeLeaseOfTask(ctx context.Context, taskID, node int64) (run Ru
 }
 
 const runColumns = `c.no, c.lease, c.lo, c.hi, t.audience_id, t.app_id, c.sending, c.generation, t.priority, c.waiting,
-	t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend', ` + canaryColumns
+	t.wait_for_permit_until IS NOT NULL, t.on_unknown = 'resend', t.channel, t.template_id, ` + canaryColumns
 
 func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
 		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
-		&run.Waiting, &run.Waits, &run.Resend,
+		&run.Waiting, &run.Waits, &run.Resend, &run.Channel, &run.TemplateID,
 		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
 	}, func() error { ok = true; return nil })
 	return ok, err
@@ -218,8 +224,9 @@ func (s *Store) WaitingTasks(ctx context.Context) ([]WaitingTask, error) {
 	return list, wrap(err, "list waiting tasks")
 }
 
-// Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits (invariant 5). The run that
-// left them can write nothing more: its lease is gone (invariant 6).
+// Recover makes the rows that a dead run left in sending pending and ambiguous, with their permits; on a channel whose permits cannot
+// tell whether a message got through, unknown, or, where run.Resend says so, pending for another permit after run.ResendAfter
+// (invariant 5). The run that left them can write nothing more: its lease is gone (invariant 6).
 func (s *Store) Recover(ctx context.Context, run Run) error {
 	err := s.InTx(ctx, func(ctx context.Context) error {
 		if held, err := s.fence(ctx, run); err != nil || !held {
@@ -232,6 +239,9 @@ func (s *Store) Recover(ctx context.Context, run Run) error {
 
 // recoverRows is Recover in a transaction that holds the chunk's row.
 func (s *Store) recoverRows(ctx context.Context, run Run) error {
+	if run.Channel == push.ChannelSubscribe {
+		return s.recoverUnsure(ctx, run)
+	}
 	tag, err := s.db(ctx).Exec(ctx, `
 		UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL, updated_at = clock_timestamp()
 		 WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, run.AudienceID, run.Lo, run.Hi)
@@ -240,6 +250,28 @@ func (s *Store) recoverRows(ctx context.Context, run Run) error {
 	}
 	_, err = s.db(ctx).Exec(ctx, `
 		UPDATE chunk SET pending = pending + $3, sending = sending - $3 WHERE task_id = $1 AND no = $2`, run.TaskID, run.No, tag.RowsAffected())
+	return err
+}
+
+// recoverUnsure is recoverRows where nothing but the platform's event can tell whether a message got through.
+func (s *Store) recoverUnsure(ctx context.Context, run Run) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		WITH p AS MATERIALIZED (
+		    SELECT r.ctid AS rid, r.seq, r.permit_id, $5 AND r.permit_tries + 1 < $6 AS again FROM recipient r
+		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 1),
+		left_over AS (
+		    UPDATE recipient x SET state = CASE WHEN p.again THEN 0 ELSE 5 END, reason = CASE WHEN NOT p.again THEN 14 END, ambiguous = NOT p.again,
+		           in_doubt = x.in_doubt OR p.again, permit_id = CASE WHEN NOT p.again THEN x.permit_id END,
+		           permit_tries = x.permit_tries + CASE WHEN p.again THEN 1 ELSE 0 END,
+		           retry_at = CASE WHEN p.again THEN clock_timestamp() + $7::interval END, updated_at = clock_timestamp()
+		      FROM p WHERE x.ctid = p.rid),
+		spent AS (UPDATE subscription SET `+subscriptionPermits.spend+` WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE again)) AND `+subscriptionPermits.held+`),
+		over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq >= $2 AND seq < $3),
+		n AS (SELECT count(*) FILTER (WHERE again) AS again, count(*) FILTER (WHERE NOT again) AS unsure FROM p)
+		UPDATE chunk SET sending = sending - n.again - n.unsure, pending = pending + n.again, unknown = unknown + n.unsure,
+		       reasons = add_reasons(reasons, jsonb_strip_nulls(jsonb_build_object('14', nullif(n.unsure, 0))))
+		  FROM n WHERE task_id = $4 AND no = $8`,
+		run.AudienceID, run.Lo, run.Hi, run.TaskID, run.Resend, push.MaxPermits, run.ResendAfter, run.No)
 	return err
 }
 
@@ -278,17 +310,17 @@ func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([
 
 // FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
 // can write nothing more, and the rows that it left in sending become pending and ambiguous, with their permits, in the same
-// transaction: they do not wait for a worker. A row that somebody holds at the moment is left for the next time.
-func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64) (freed bool, err error) {
+// transaction (see [Store.Recover]; resendAfter is Run.ResendAfter): they do not wait for a worker. A row that somebody holds at the moment is left for the next time.
+func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64, resendAfter time.Duration) (freed bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		run := Run{TaskID: key.TaskID, No: key.No}
+		run := Run{TaskID: key.TaskID, No: key.No, ResendAfter: resendAfter}
 		var bound string
 		err := s.db(ctx).QueryRow(ctx, `
 			UPDATE chunk c SET state = 'idle', node_id = NULL, not_before = NULL, lease = c.lease + 1, updated_at = clock_timestamp()
 			  FROM task t WHERE t.id = c.task_id
 			   AND c.ctid = (SELECT ctid FROM chunk WHERE task_id = $1 AND no = $2 AND state = 'running' AND node_id = $3 FOR UPDATE SKIP LOCKED)
-			RETURNING c.lease, c.lo, c.hi, t.audience_id, c.sending, `+boundTx, key.TaskID, key.No, node).
-			Scan(&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.Left, &bound)
+			RETURNING c.lease, c.lo, c.hi, t.audience_id, c.sending, t.channel, t.on_unknown = 'resend', `+boundTx, key.TaskID, key.No, node).
+			Scan(&run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.Left, &run.Channel, &run.Resend, &bound)
 		if isNoRows(err) {
 			return nil
 		}

@@ -113,11 +113,23 @@ type miss struct {
 	inDoubt bool
 }
 
-// claimFresh claims rows that hold no permit. Each look-up is a probe of an index under LIMIT, each update goes by ctid, so
-// that no statistics can turn the plan into one that reads the table. A row whose openid belonged to another user before is
-// held against what that user got in this task. look says what of the app's courtesies there is to look up.
-func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, look courtesy, c *Claim) ([]miss, error) {
-	rows, _ := s.db(ctx).Query(ctx, `
+// claimFreshOf is the statement of claimFresh for a channel. Each look-up is a probe of an index under LIMIT, each update goes by
+// ctid, so that no statistics can turn the plan into one that reads the table. A row whose openid belonged to another user before is
+// held against what that user got in this task. Where the platform takes one call at a time for an openid, the row takes its openid
+// as well, in the order of the openids, so that two claims do not wait for each other crosswise; whoever finds it taken stays pending.
+func claimFreshOf(k *permits) string {
+	free, busy, claimed, look := "", "", "", ""
+	id := "coalesce(p.id, 0)"
+	if k.oneCall {
+		free = ` AND NOT EXISTS (SELECT FROM openid_call o WHERE o.openid = u.openid AND o.app_id = $5)`
+		busy = `
+		busy AS (
+		    INSERT INTO openid_call (openid, app_id, audience_id, seq) SELECT p.openid, $5, $1, p.seq FROM p WHERE p.id IS NOT NULL ORDER BY p.openid
+		        ON CONFLICT (openid, app_id) DO NOTHING RETURNING seq),`
+		claimed, look = " JOIN busy b ON b.seq = p.seq", " LEFT JOIN busy b ON b.seq = p.seq"
+		id = "CASE WHEN b.seq IS NULL THEN 0 ELSE p.id END"
+	}
+	return `
 		WITH p AS MATERIALIZED (
 		    SELECT r.ctid AS rid, r.seq, r.user_id, r.vars, r.attempt, r.permit_tries, r.in_doubt, u.user_id IS NOT NULL AS known, u.openid,
 		           d.there IS NOT NULL AS twice, s.there IS NOT NULL AS suppressed, n.there IS NOT NULL AS capped, f.id, f.form_id, f.expires_at, f.fid
@@ -125,28 +137,33 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 		      LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $5 AND u.user_id = r.user_id LIMIT 1) u ON true
 		      LEFT JOIN LATERAL (
 		           SELECT true AS there FROM openid_move m
-		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous OR o.in_doubt AS doubted FROM recipient o WHERE `+userInList("o", "m.user_id", "$1")+` LIMIT 1) o
+		            CROSS JOIN LATERAL (SELECT o.openid, o.state, o.ambiguous OR o.in_doubt AS doubted FROM recipient o WHERE ` + userInList("o", "m.user_id", "$1") + ` LIMIT 1) o
 		            WHERE u.moved AND m.app_id = $5 AND m.openid = u.openid AND o.openid = u.openid
 		              AND (o.state IN (1, 2, 5) OR o.doubted) LIMIT 1) d ON true
-		      LEFT JOIN LATERAL (`+isSuppressed("$9", "$5", "r.user_id", "u.openid")+`) s ON true
-		      LEFT JOIN LATERAL (`+isCapped("$10::int", "$5", "u.openid", dayOf("now()", "$11"), "$7::bigint")+`) n ON true
+		      LEFT JOIN LATERAL (` + isSuppressed("$9", "$5", "r.user_id", "u.openid") + `) s ON true
+		      LEFT JOIN LATERAL (` + isCapped("$10::int", "$5", "u.openid", dayOf("now()", "$11"), "$7::bigint") + `) n ON true
 		      LEFT JOIN LATERAL (
-		           SELECT f.id, f.form_id, f.expires_at, f.ctid AS fid FROM form_id f
-		            WHERE f.app_id = $5 AND f.user_id = r.user_id AND f.expires_at > now() + $6::interval AND f.state = 0
-		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL
-		            ORDER BY f.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
+		           SELECT f.id, ` + k.columns + `, f.ctid AS fid FROM ` + k.table + ` f
+		            WHERE ` + k.usable("$5", "r.user_id", "u.openid", "$12", "now()", "$6") + `
+		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL AND $12::text IS NOT NULL` + free + `
+		            ` + k.order + ` LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
-		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),
-		permit AS (UPDATE form_id f SET state = 1, audience_id = $1, seq = p.seq, lease = $4 FROM p WHERE f.ctid = p.fid RETURNING 1),
+		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),` + busy + `
+		permit AS (UPDATE ` + k.table + ` f SET ` + k.take + ` FROM p` + claimed + ` WHERE f.ctid = p.fid RETURNING 1),
 		ahead AS (
 		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL
-		      FROM p WHERE x.ctid = p.rid AND p.id IS NOT NULL RETURNING 1),
+		      FROM p` + claimed + ` WHERE x.ctid = p.rid AND p.id IS NOT NULL RETURNING 1),
 		counted AS (
 		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed
 		      FROM (SELECT count(*) AS claimed FROM ahead) n WHERE task_id = $7 AND no = $8 AND n.claimed > 0)
-		SELECT seq, user_id, vars, attempt + 1, permit_tries, in_doubt, known, coalesce(openid, ''), twice, suppressed, capped, coalesce(id, 0),
-		       coalesce(form_id, ''), coalesce(expires_at, 'epoch') FROM p WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY seq`,
-		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No, look.suppress, look.cap, run.Zone)
+		SELECT p.seq, user_id, vars, attempt + 1, permit_tries, in_doubt, known, coalesce(openid, ''), twice, suppressed, capped, ` + id + `,
+		       coalesce(form_id, ''), coalesce(expires_at, 'epoch') FROM p` + look + ` WHERE expect_rows((SELECT count(*) FROM permit), (SELECT count(*) FROM ahead)) ORDER BY p.seq`
+}
+
+// claimFresh claims rows that hold no permit. look says what of the app's courtesies there is to look up.
+func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin time.Duration, look courtesy, c *Claim) ([]miss, error) {
+	rows, _ := s.db(ctx).Query(ctx, permitsOf(run.Channel).claimFresh,
+		run.AudienceID, lo, hi, run.Lease, run.AppID, margin, run.TaskID, run.No, look.suppress, look.cap, run.Zone, run.TemplateID)
 	var misses []miss
 	var row Claimed
 	var known, twice, suppressed, capped bool
@@ -181,7 +198,7 @@ func (s *Store) claimFresh(ctx context.Context, run Run, lo, hi int32, margin ti
 // endMisses settles rows that cannot be sent. One that seemed to have no permit is looked at again, without SKIP LOCKED: a
 // permit that a rival holds for a moment is not "no permit" (invariant 3).
 func (s *Store) endMisses(ctx context.Context, run Run, lo, hi int32, margin time.Duration, misses []miss, c *Claim) error {
-	held, err := s.usable(ctx, run.AppID, misses, margin)
+	held, err := s.usable(ctx, run, misses, margin)
 	if err != nil {
 		return err
 	}
@@ -233,7 +250,7 @@ func (m miss) end(waits bool) (push.RecipientState, push.Reason) {
 }
 
 // usable says which of the users without a claim have a permit after all.
-func (s *Store) usable(ctx context.Context, appID int32, misses []miss, margin time.Duration) (map[string]bool, error) {
+func (s *Store) usable(ctx context.Context, run Run, misses []miss, margin time.Duration) (map[string]bool, error) {
 	var users []string
 	for _, m := range misses {
 		if m.reason == push.NoPermit {
@@ -246,8 +263,8 @@ func (s *Store) usable(ctx context.Context, appID int32, misses []miss, margin t
 	}
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT n.user_id FROM unnest($2::text[]) AS n(user_id)
-		  JOIN LATERAL (SELECT true FROM form_id f WHERE f.app_id = $1 AND f.user_id = n.user_id
-		       AND f.expires_at > now() + $3::interval AND f.state = 0 LIMIT 1) f ON true`, appID, users, margin)
+		  LEFT JOIN LATERAL (SELECT u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.user_id LIMIT 1) u ON true
+		  `+permitsOf(run.Channel).there("JOIN", "$1", "n.user_id", "u.openid", "$4", "$3"), run.AppID, users, margin, run.TemplateID)
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	for _, u := range found {
 		held[u] = true
@@ -255,13 +272,13 @@ func (s *Store) usable(ctx context.Context, appID int32, misses []miss, margin t
 	return held, err
 }
 
-// HasPermit says which of the users have a usable permit now.
-func (s *Store) HasPermit(ctx context.Context, appID int32, users []string, margin time.Duration) (map[string]bool, error) {
+// HasPermit says which of the users have a permit now that run could claim.
+func (s *Store) HasPermit(ctx context.Context, run Run, users []string, margin time.Duration) (map[string]bool, error) {
 	misses := make([]miss, len(users))
 	for i, u := range users {
 		misses[i] = miss{userID: u, reason: push.NoPermit}
 	}
-	held, err := s.usable(ctx, appID, misses, margin)
+	held, err := s.usable(ctx, run, misses, margin)
 	return held, wrap(err, "look for permits")
 }
 

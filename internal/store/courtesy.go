@@ -103,8 +103,10 @@ func (s *Store) putBack(ctx context.Context, run Run, over []Claimed) ([]miss, e
 		run.AudienceID, slices.Min(seqs), slices.Max(seqs)+1, run.Lease, seqs); err != nil {
 		return nil, err
 	}
+	k := permitsOf(run.Channel)
 	if _, err := s.db(ctx).Exec(ctx, `
-		UPDATE form_id SET state = 0 WHERE id = ANY ($1) AND state = 1 AND audience_id = $2`, permits, run.AudienceID); err != nil {
+		WITH over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq = ANY ($3))
+		UPDATE `+k.table+` SET `+k.free+` WHERE id = ANY ($2) AND `+k.held, run.AudienceID, permits, seqs); err != nil {
 		return nil, err
 	}
 	return misses, s.count(ctx, run, counts)

@@ -63,11 +63,20 @@ const (
 	flagInDoubt
 )
 
-// recordOutcomes is one statement, so that a batch costs one round trip and one commit. The chunk's row is updated first, under
+// recordOutcomesOf is the statement of recordOutcomes for a channel: one,  so that a batch costs one round trip and one commit. The chunk's row is updated first, under
 // the lease and with its counters; where that finds no row, nothing else is written. EXISTS keeps it out of the plans of the
 // others, which stay a range of the key and probes of the key. expect_rows ends the statement with an error, and so undoes it,
 // if a row was not there.
-const recordOutcomes = `
+func recordOutcomesOf(k *permits) string {
+	fate := func(set, ids string) string {
+		return `UPDATE ` + k.table + ` SET ` + set + ` WHERE id = ANY (` + ids + `::bigint[]) AND ` + k.held + ` AND EXISTS (SELECT FROM held) RETURNING 1`
+	}
+	over := ""
+	if k.oneCall {
+		over = `
+	over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND ($5::smallint[])[seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)),`
+	}
+	return `
 	WITH held AS (
 	    UPDATE chunk SET pending = pending + $16, sending = sending + $17, sent = sent + $18, failed = failed + $19, skipped = skipped + $20,
 	           unknown = unknown + $21, waiting = waiting + $22, updated_at = clock_timestamp(),
@@ -89,13 +98,14 @@ const recordOutcomes = `
 	           rid = $13::jsonb -> x.seq::text ->> 'rid', note = $13::jsonb -> x.seq::text ->> 'note'
 	     WHERE x.audience_id = $1 AND x.seq >= $2 AND x.seq < $3 AND x.state = 1 AND x.lease = $4
 	       AND ($5::smallint[])[x.seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)
-	    RETURNING 1),
-	spent AS (UPDATE form_id SET state = 2 WHERE id = ANY ($24::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1),
-	died  AS (UPDATE form_id SET state = 3 WHERE id = ANY ($25::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1),
-	freed AS (UPDATE form_id SET state = 0 WHERE id = ANY ($26::bigint[]) AND state = 1 AND audience_id = $1 AND EXISTS (SELECT FROM held) RETURNING 1)
+	    RETURNING 1),` + over + `
+	spent AS (` + fate(k.spend, "$24") + `),
+	died  AS (` + fate(k.die, "$25") + `),
+	freed AS (` + fate(k.free, "$26") + `)
 	SELECT pending, expect_rows((SELECT count(*) FROM written), $27)
 	       AND expect_rows((SELECT count(*) FROM spent) + (SELECT count(*) FROM died) + (SELECT count(*) FROM freed),
 	                       coalesce(cardinality($24), 0) + coalesce(cardinality($25), 0) + coalesce(cardinality($26), 0)) FROM held`
+}
 
 // RecordOutcomes writes the outcomes of a batch and the fates of their permits in one transaction, which first updates the
 // chunk's row, with its counters, under the lease (invariants 2, 6 and 8). ErrLeaseLost means that nothing was written.
@@ -119,7 +129,7 @@ func (s *Store) recordOutcomes(ctx context.Context, run Run, outcomes []Outcome)
 	b := packOutcomes(outcomes)
 	d := b.counts.delta
 	var all bool
-	err = s.db(ctx).QueryRow(ctx, recordOutcomes,
+	err = s.db(ctx).QueryRow(ctx, permitsOf(run.Channel).recordOutcomes,
 		run.AudienceID, b.lo, b.hi, run.Lease, b.states, b.reasons, b.codes, b.flags, b.base, b.answered, b.retry, b.msgids, b.texts,
 		run.TaskID, run.No, d[push.Pending], d[push.Sending], d[push.Sent], d[push.Failed], d[push.Skipped], d[push.Unknown], d[push.Waiting],
 		b.counts.json(), b.spent, b.died, b.freed, len(outcomes)).Scan(&pending, &all)
@@ -202,7 +212,7 @@ func (o Outcome) flags() int16 {
 	if o.Permit == PermitKept || o.State != push.Pending && o.Permit != PermitFreed {
 		f |= flagKeepPermit
 	}
-	if o.Permit == PermitDied {
+	if o.Permit == PermitDied || o.Permit == PermitSpent && o.State == push.Pending {
 		f |= flagPermitTried
 	}
 	if o.State == push.Sent {

@@ -15,10 +15,11 @@ func (s *Store) Reach(ctx context.Context, t push.Task, at time.Time, margin tim
 	if err != nil {
 		return push.Reach{}, wrap(err, "reach of task %d", t.ID)
 	}
+	k := permitsOf(t.Channel)
 	audience := `SELECT user_id FROM recipient WHERE audience_id = $1`
 	if t.Audience == push.AudienceAll && t.AudienceID == 0 {
 		audience = `SELECT user_id FROM app_user u WHERE u.app_id = $2 AND u.openid IS NOT NULL AND $1::bigint = 0
-			AND EXISTS (SELECT FROM form_id f WHERE f.app_id = $2 AND f.user_id = u.user_id AND f.state = 0 AND f.expires_at > now() + $4::interval)`
+			AND EXISTS (SELECT FROM ` + k.table + ` f WHERE ` + k.usable("$2", "u.user_id", "u.openid", "$9", "now()", "$4") + `)`
 	}
 	r := push.Reach{}
 	err = s.db(ctx).QueryRow(ctx, `
@@ -29,11 +30,11 @@ func (s *Store) Reach(ctx context.Context, t push.Task, at time.Time, margin tim
 		       count(*) FILTER (WHERE free AND last > now() + $4::interval AND last <= greatest($3::timestamptz, now()) + $4::interval)
 		  FROM (SELECT x.*, openid IS NOT NULL AND NOT suppressed AND NOT twice AND NOT capped AS free
 		          FROM (SELECT r.user_id, true AND u.user_id IS NOT NULL OR NULL AS known, u.openid, `+courtesyColumns+`,
-		               (SELECT max(f.expires_at) FROM form_id f WHERE u.openid IS NOT NULL AND f.app_id = $2 AND f.user_id = r.user_id
-		                   AND f.state = 0 AND f.expires_at > now() + $4::interval) AS last
+		               (SELECT max(`+k.until+`) FROM `+k.table+` f WHERE u.openid IS NOT NULL AND $9::text IS NOT NULL
+		                   AND `+k.usable("$2", "r.user_id", "u.openid", "$9", "now()", "$4")+`) AS last
 		          FROM (`+audience+`) r
 		          LEFT JOIN app_user u ON u.app_id = $2 AND u.user_id = r.user_id) x) x`,
-		t.AudienceID, t.AppID, at, margin, look.suppress, look.cap, zone, t.ID).
+		t.AudienceID, t.AppID, at, margin, look.suppress, look.cap, zone, t.ID, t.TemplateID).
 		Scan(&r.AsOf, &r.Total, &r.NoUser, &r.NoOpenID, &r.Suppressed, &r.DuplicateOpenID, &r.Capped, &r.Reachable, &r.ExpiresBeforeSend)
 	r.NoPermit = r.Total - r.NoUser - r.NoOpenID - r.Suppressed - r.DuplicateOpenID - r.Capped - r.Reachable
 	return r, wrap(err, "reach of task %d", t.ID)
@@ -56,8 +57,9 @@ func (s *Store) AnyReachable(ctx context.Context, t push.Task, at time.Time, mar
 	if err != nil {
 		return false, wrap(err, "look for someone reachable in task %d", t.ID)
 	}
-	usable := `EXISTS (SELECT FROM form_id f WHERE f.app_id = u.app_id AND f.user_id = u.user_id AND f.state = 0
-		AND f.expires_at > greatest($3::timestamptz, now()) + $4::interval)
+	k := permitsOf(t.Channel)
+	usable := `EXISTS (SELECT FROM ` + k.table + ` f WHERE $9::text IS NOT NULL AND $3::timestamptz IS NOT DISTINCT FROM $3
+		AND ` + k.usable("u.app_id", "u.user_id", "u.openid", "$9", "greatest($3::timestamptz, now())", "$4") + `)
 		AND NOT EXISTS (` + isSuppressed("$5", "$2", "u.user_id", "u.openid") + `)
 		AND NOT EXISTS (` + isCapped("$6::int", "$2", "u.openid", dayOf("greatest($3::timestamptz, now())", "$7"), "$8::bigint") + `)`
 	query := `SELECT EXISTS (SELECT FROM recipient r
@@ -66,6 +68,6 @@ func (s *Store) AnyReachable(ctx context.Context, t push.Task, at time.Time, mar
 	if t.Audience == push.AudienceAll {
 		query = `SELECT EXISTS (SELECT FROM app_user u WHERE u.app_id = $2 AND u.openid IS NOT NULL AND $1::bigint >= 0 AND ` + usable + `)`
 	}
-	err = s.db(ctx).QueryRow(ctx, query, t.AudienceID, t.AppID, at, margin, look.suppress, look.cap, zone, t.ID).Scan(&any)
+	err = s.db(ctx).QueryRow(ctx, query, t.AudienceID, t.AppID, at, margin, look.suppress, look.cap, zone, t.ID, t.TemplateID).Scan(&any)
 	return any, wrap(err, "look for someone reachable in task %d", t.ID)
 }

@@ -26,8 +26,8 @@ type RecipientFilter struct {
 // say that they hold some. The counters also say how many chunks make up the page, so that it is put in order by a sort of hardly
 // more rows than it has: neither what it holds nor what it costs hangs on the plan. A chunk that the page begins in counts for nothing.
 var recipientPage = `
-	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, p.in_doubt, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id),
-	       coalesce(p.reason, 0), p.platform_code, p.rid, p.note, p.msgid, p.sent_at, p.made_at, coalesce(p.updated_at, p.made_at), p.vars
+	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, p.in_doubt, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id AND f.audience_id = p.audience_id),
+	       coalesce(p.reason, 0), p.platform_code, p.rid, p.note, p.msgid, (ARRAY['delivered', 'failed'])[p.delivery], p.sent_at, p.made_at, coalesce(p.updated_at, p.made_at), p.vars
 	  FROM (
 	       (SELECT r.*, l.created_at AS made_at
 	          FROM task t JOIN audience l ON l.id = t.audience_id
@@ -69,7 +69,7 @@ func scanRecipient(row pgx.CollectableRow) (push.Recipient, error) {
 	var r push.Recipient
 	var vars []byte
 	err := row.Scan(&r.Seq, &r.UserID, &r.OpenID, &r.State, &r.Attempt, &r.Ambiguous, &r.Inferred, &r.InDoubt, &r.FormID, &r.Reason, &r.PlatformCode,
-		&r.RID, &r.Note, &r.MsgID, &r.SentAt, &r.CreatedAt, &r.UpdatedAt, &vars)
+		&r.RID, &r.Note, &r.MsgID, &r.Delivery, &r.SentAt, &r.CreatedAt, &r.UpdatedAt, &vars)
 	if err == nil && vars != nil {
 		err = json.Unmarshal(vars, &r.Vars)
 	}

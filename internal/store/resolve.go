@@ -30,31 +30,33 @@ func (s *Store) ChunksOf(ctx context.Context, taskID int64, seqs []int32) ([]Chu
 }
 
 // resolveChunk finds the permits by key and updates them by ctid. A reason that nobody is left with goes.
-const resolveChunk = `
+func resolveChunk(k *permits, fate string) string {
+	return `
 	WITH p AS MATERIALIZED (
 	    SELECT r.ctid AS rid, f.fid FROM recipient r
-	      LEFT JOIN LATERAL (SELECT f.ctid AS fid FROM form_id f WHERE f.id = r.permit_id AND f.state = 1 AND f.audience_id = $1 LIMIT 1) f ON true
+	      LEFT JOIN LATERAL (SELECT f.ctid AS fid FROM ` + k.table + ` f WHERE f.id = r.permit_id AND ` + k.held + ` LIMIT 1) f ON true
 	     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 5 AND ($4::int[] IS NULL OR r.seq = ANY ($4))),
 	resolved AS (
 	    UPDATE recipient x SET state = $5, reason = nullif($6::smallint, 0), ambiguous = false, note = $7, updated_at = clock_timestamp()
 	      FROM p WHERE x.ctid = p.rid RETURNING 1),
-	fate AS (UPDATE form_id f SET state = $8 FROM p WHERE f.ctid = p.fid AND f.state = 1),
+	fate AS (UPDATE ` + k.table + ` f SET ` + fate + ` FROM p WHERE f.ctid = p.fid),
 	n AS (SELECT count(*)::int AS n FROM resolved),
 	counted AS (
 	    UPDATE chunk SET unknown = unknown - n.n, sent = sent + CASE WHEN $5 = 2 THEN n.n ELSE 0 END, failed = failed + CASE WHEN $5 = 3 THEN n.n ELSE 0 END,
 	           updated_at = clock_timestamp(), reasons = (
 	             SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(add_reasons(reasons, jsonb_strip_nulls(jsonb_build_object(
 	                    '14', -n.n, $6::text, CASE WHEN $6 <> 0 THEN n.n END)))) WHERE value <> '0')
-	      FROM n WHERE task_id = $9 AND no = $10 AND n.n > 0)
+	      FROM n WHERE task_id = $8 AND no = $9 AND n.n > 0)
 	SELECT n FROM n`
+}
 
 // Resolve is what a person says about recipients whose outcome is unknown.
 type Resolve struct {
 	// State is Sent or Failed, Reason goes with it.
 	State  push.RecipientState
 	Reason push.Reason
-	// Permit is what becomes of the permits that they still hold: PermitUsed or PermitInvalid. Never available: a word is no proof.
-	Permit push.PermitState
+	// Permit is what becomes of the permits that they still hold: PermitSpent or PermitDied. Never free: a word is no proof.
+	Permit PermitFate
 	Note   string
 }
 
@@ -65,13 +67,19 @@ func (s *Store) ResolveChunk(ctx context.Context, rows ChunkRows, r Resolve) (re
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		var audienceID int64
 		var lo, hi int32
+		var channel push.Channel
 		if err := s.db(ctx).QueryRow(ctx, `
-			SELECT t.audience_id, c.lo, c.hi, `+boundTx+` FROM chunk c JOIN task t ON t.id = c.task_id
+			SELECT t.audience_id, c.lo, c.hi, t.channel, `+boundTx+` FROM chunk c JOIN task t ON t.id = c.task_id
 			 WHERE c.task_id = $1 AND c.no = $2 AND t.audience_id IS NOT NULL FOR NO KEY UPDATE OF c`, rows.Chunk.TaskID, rows.Chunk.No).
-			Scan(&audienceID, &lo, &hi, nil); err != nil {
+			Scan(&audienceID, &lo, &hi, &channel, nil); err != nil {
 			return err
 		}
-		if err := s.db(ctx).QueryRow(ctx, resolveChunk, audienceID, lo, hi, rows.Seqs, int16(r.State), int16(r.Reason), r.Note, int16(r.Permit),
+		k := permitsOf(channel)
+		fate := k.spend
+		if r.Permit == PermitDied && channel == push.ChannelFormID {
+			fate = k.die // one unit of a counter says nothing about the others
+		}
+		if err := s.db(ctx).QueryRow(ctx, resolveChunk(k, fate), audienceID, lo, hi, rows.Seqs, int16(r.State), int16(r.Reason), r.Note,
 			rows.Chunk.TaskID, rows.Chunk.No).Scan(&resolved); err != nil || rows.Seqs == nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import "context"
 // free again, and its person's day has the message still to come, unless an earlier attempt keeps them. A claim that is still being committed is waited for. It returns how many rows
 // there were; ErrLeaseLost if they are another run's by now.
 func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, err error) {
+	k := permitsOf(run.Channel)
 	err = s.inBoundTx(ctx, func(ctx context.Context) error {
 		held, err := s.fence(ctx, run)
 		if err != nil {
@@ -18,13 +19,14 @@ func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, e
 		var openIDs []string
 		err = s.db(ctx).QueryRow(ctx, `
 			WITH p AS MATERIALIZED (
-			    SELECT ctid AS rid, permit_id, ambiguous, openid, in_doubt FROM recipient
+			    SELECT ctid AS rid, seq, permit_id, ambiguous, openid, in_doubt FROM recipient
 			     WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND state = 1 AND lease = $4 AND seq <> ALL ($5::int[])),
 			back AS (
 			    UPDATE recipient x SET state = 0, attempt = x.attempt - 1, permit_id = CASE WHEN x.ambiguous THEN x.permit_id END, updated_at = clock_timestamp()
 			      FROM p WHERE x.ctid = p.rid RETURNING 1),
 			freed AS (
-			    UPDATE form_id SET state = 0 WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE NOT ambiguous)) AND state = 1 AND audience_id = $1),
+			    UPDATE `+k.table+` SET `+k.free+` WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE NOT ambiguous)) AND `+k.held+`),
+			over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq = ANY (ARRAY(SELECT seq FROM p))),
 			counted AS (
 			    UPDATE chunk SET pending = pending + n.back, sending = sending - n.back FROM (SELECT count(*) AS back FROM back) n
 			     WHERE task_id = $6 AND no = $7 AND n.back > 0)

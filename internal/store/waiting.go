@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
 )
 
 // A waiting row is woken by whoever finds that its user has a usable permit, or that the task's time is over: it becomes pending,
@@ -48,11 +50,15 @@ func (s *Store) WaitingOf(ctx context.Context, appID int32, users []string) ([]C
 	return found, wrap(err, "find waiting rows")
 }
 
-// usablePermit probes for one permit that the user of row r could be sent with; $margin is how long before its expiry it is no
-// longer claimed. LIMIT keeps it a probe whatever the statistics say.
-func usablePermit(appID, userID, margin string) string {
-	return `LEFT JOIN LATERAL (SELECT true AS there FROM form_id f WHERE f.app_id = ` + appID + ` AND f.user_id = ` + userID + `
-		AND f.state = 0 AND f.expires_at > now() + ` + margin + `::interval LIMIT 1) f ON true`
+// usablePermit probes for one permit of a channel that the user of row r could be sent with, as permits.there does.
+func usablePermit(channel, appID, userID, template, margin string) string {
+	of := func(c push.Channel) string {
+		k := permitsOf(c)
+		return `(SELECT true AS there FROM ` + k.table + ` f
+		    CROSS JOIN LATERAL (SELECT u.openid FROM app_user u WHERE u.app_id = ` + appID + ` AND u.user_id = ` + userID + ` LIMIT 1) u
+		    WHERE ` + channel + ` = '` + string(c) + `' AND ` + k.usable(appID, userID, "u.openid", template, "now()", margin) + ` LIMIT 1)`
+	}
+	return `LEFT JOIN LATERAL (` + of(push.ChannelFormID) + ` UNION ALL ` + of(push.ChannelSubscribe) + `) f ON true`
 }
 
 // NextWaiting looks at the next chunks, at most limit, after the one given, in which rows wait, and returns those with a row to
@@ -60,13 +66,13 @@ func usablePermit(appID, userID, margin string) string {
 func (s *Store) NextWaiting(ctx context.Context, after ChunkKey, limit int, margin time.Duration) (wake []ChunkKey, last ChunkKey, err error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT c.task_id, c.no, w.there IS NOT NULL
-		  FROM (SELECT c.task_id, c.no, c.lo, c.hi, t.audience_id, t.app_id, t.wait_for_permit_until <= clock_timestamp() AS over
+		  FROM (SELECT c.task_id, c.no, c.lo, c.hi, t.audience_id, t.app_id, t.channel, t.template_id, t.wait_for_permit_until <= clock_timestamp() AS over
 		          FROM task t JOIN chunk c ON c.task_id = t.id
 		         WHERE t.state = 'sending' AND t.wait_for_permit_until IS NOT NULL AND c.state <> 'done' AND c.waiting > 0
 		           AND (c.task_id, c.no) > ($1::bigint, $2::int)
 		         ORDER BY c.task_id, c.no LIMIT $3) c
 		  LEFT JOIN LATERAL (
-		       SELECT true AS there FROM recipient r `+usablePermit("c.app_id", "r.user_id", "$4")+`
+		       SELECT true AS there FROM recipient r `+usablePermit("c.channel", "c.app_id", "r.user_id", "c.template_id", "$4")+`
 		        WHERE r.audience_id = c.audience_id AND r.seq >= c.lo AND r.seq < c.hi AND r.state = 6 AND (c.over OR f.there) LIMIT 1) w ON true
 		 ORDER BY c.task_id, c.no`, after.TaskID, after.No, limit, margin)
 	var seen int
@@ -91,11 +97,13 @@ func (s *Store) WakeChunk(ctx context.Context, key ChunkKey, seqs []int32, margi
 		var audienceID int64
 		var appID, lo, hi int32
 		var over, held bool
+		var channel push.Channel
+		var template string
 		rows, _ := s.db(ctx).Query(ctx, `
-			SELECT t.audience_id, t.app_id, c.lo, c.hi, coalesce(t.wait_for_permit_until <= clock_timestamp(), true), `+boundTx+` IS NOT NULL
+			SELECT t.audience_id, t.app_id, t.channel, t.template_id, c.lo, c.hi, coalesce(t.wait_for_permit_until <= clock_timestamp(), true), `+boundTx+` IS NOT NULL
 			  FROM chunk c JOIN task t ON t.id = c.task_id
 			 WHERE c.task_id = $1 AND c.no = $2 AND c.waiting > 0 AND t.state = 'sending' FOR NO KEY UPDATE OF c SKIP LOCKED`, key.TaskID, key.No)
-		if _, err := pgx.ForEachRow(rows, []any{&audienceID, &appID, &lo, &hi, &over, &held}, func() error { return nil }); err != nil || !held {
+		if _, err := pgx.ForEachRow(rows, []any{&audienceID, &appID, &channel, &template, &lo, &hi, &over, &held}, func() error { return nil }); err != nil || !held {
 			return err
 		}
 		if seqs != nil {
@@ -103,14 +111,14 @@ func (s *Store) WakeChunk(ctx context.Context, key ChunkKey, seqs []int32, margi
 		}
 		return s.db(ctx).QueryRow(ctx, `
 			WITH p AS MATERIALIZED (
-			    SELECT r.ctid AS rid FROM recipient r `+usablePermit("$4", "r.user_id", "$5")+`
+			    SELECT r.ctid AS rid FROM recipient r `+usablePermit("$10::text", "$4", "r.user_id", "$11", "$5")+`
 			     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 6 AND ($7::int[] IS NULL OR r.seq = ANY ($7)) AND ($6 OR f.there)),
 			woken AS (UPDATE recipient x SET state = 0, retry_at = NULL, updated_at = clock_timestamp() FROM p WHERE x.ctid = p.rid RETURNING 1),
 			n AS (SELECT count(*)::int AS n FROM woken),
 			counted AS (
 			    UPDATE chunk SET waiting = waiting - n.n, pending = pending + n.n, not_before = NULL, updated_at = clock_timestamp()
 			      FROM n WHERE task_id = $8 AND no = $9 AND n.n > 0)
-			SELECT n FROM n`, audienceID, lo, hi, appID, margin, over, seqs, key.TaskID, key.No).Scan(&woken)
+			SELECT n FROM n`, audienceID, lo, hi, appID, margin, over, seqs, key.TaskID, key.No, channel, template).Scan(&woken)
 	})
 	return woken, wrap(err, "wake rows of chunk %d/%d", key.TaskID, key.No)
 }

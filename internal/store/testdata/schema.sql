@@ -41,13 +41,19 @@ CREATE TABLE app (
     quota_limit bigint,
     quota_used bigint,
     quota_asked_at timestamp with time zone,
+    permit_source text NOT NULL DEFAULT 'client'::text,
+    callback_mode text NOT NULL DEFAULT ''::text,
+    callback_sealed bytea,
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
     CONSTRAINT app_appid_given CHECK (appid <> ''::text),
+    CONSTRAINT app_callback_mode_known CHECK (callback_mode = ANY (ARRAY[''::text, 'plain'::text, 'compat'::text, 'safe'::text])),
+    CONSTRAINT app_callback_whole CHECK ((callback_mode = ''::text) = (callback_sealed IS NULL)),
     CONSTRAINT app_key_form CHECK (key ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text),
     CONSTRAINT app_limits_not_negative CHECK (LEAST(rate_per_second, ramp_from, ramp_minutes, daily_budget, daily_cap) >= 0),
     CONSTRAINT app_paused_by_given CHECK ((paused_at IS NULL) = (paused_by IS NULL)),
+    CONSTRAINT app_permit_source_known CHECK (permit_source = ANY (ARRAY['client'::text, 'events'::text])),
     CONSTRAINT app_quiet_both_or_neither CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
     CONSTRAINT app_quiet_not_empty CHECK (quiet_from <> quiet_to),
     CONSTRAINT app_quota_probe_while_out CHECK (quota_probe_task IS NULL OR quota_until IS NOT NULL),
@@ -63,6 +69,8 @@ COMMENT ON COLUMN app.daily_cap IS 'Messages a user may get a day over all tasks
 COMMENT ON COLUMN app.quota_until IS 'The platform''s quota, or the daily budget, is used up: the tasks of the app are paused, and one of them tries again at this time.';
 COMMENT ON COLUMN app.quota_probe_task IS 'The task that tries whether the quota is there again, with one call.';
 COMMENT ON COLUMN app.quota_limit IS 'The platform''s daily limit of sends as it last said, 0 for none; quota_used is what was used then.';
+COMMENT ON COLUMN app.permit_source IS 'Who reports subscriptions: the mini-program by the API, or the platform by its events. Never both: each acceptance would count twice.';
+COMMENT ON COLUMN app.callback_sealed IS 'Token and EncodingAESKey of the platform''s message push; callback_mode empty: none is taken.';
 
 CREATE TABLE app_day (
     app_id integer NOT NULL,
@@ -308,6 +316,16 @@ CREATE TABLE node (
 ) WITH (fillfactor=50);
 COMMENT ON TABLE node IS 'Daemons that run chunks. A live one updates beat_at every second on a connection that also holds an advisory lock on its id.';
 
+CREATE TABLE openid_call (
+    openid text COLLATE "C" NOT NULL,
+    app_id integer NOT NULL,
+    audience_id bigint NOT NULL,
+    seq integer NOT NULL,
+    CONSTRAINT openid_call_pkey PRIMARY KEY (openid, app_id)
+);
+CREATE INDEX openid_call_recipient_idx ON public.openid_call USING btree (audience_id, seq);
+COMMENT ON TABLE openid_call IS 'Openids for which a call of the subscribe channel is in flight, with the recipient that it is for.';
+
 CREATE TABLE openid_move (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     app_id integer NOT NULL,
@@ -377,9 +395,11 @@ CREATE TABLE recipient (
     CONSTRAINT recipient_sending_written_ahead CHECK (state <> 1 OR openid IS NOT NULL AND attempt > 0),
     CONSTRAINT recipient_state_known CHECK (state >= 0 AND state <= 6)
 ) WITH (fillfactor=50, autovacuum_vacuum_scale_factor=0.05);
+CREATE INDEX recipient_msgid_idx ON public.recipient USING btree (msgid) WHERE (msgid IS NOT NULL);
 COMMENT ON TABLE recipient IS 'One user of one task with its outcome. Keyed by the version of the list (task.audience_id), so that an upload in progress is apart from the list in force.';
 COMMENT ON COLUMN recipient.vars IS 'The upload''s further columns, an array in the order of audience.columns.';
 COMMENT ON COLUMN recipient.ambiguous IS 'An earlier attempt may have reached the user. The row then keeps its permit, and is only ever sent again with that one (invariant 5).';
+COMMENT ON COLUMN recipient.delivery IS 'What the platform reported later of a message that it had accepted: 1 delivered, 2 failed (platform_code says why); null: nothing yet.';
 COMMENT ON COLUMN recipient.in_doubt IS 'on_unknown "resend": an attempt with an earlier permit may have got through, and the row went on with another one. It ends sent or unknown, never failed or skipped, and may have reached the user twice.';
 
 CREATE TABLE recipient_state (
@@ -449,6 +469,56 @@ CREATE TABLE schedule_tick (
 );
 CREATE INDEX schedule_tick_at_idx ON public.schedule_tick USING btree (schedule_id, at);
 COMMENT ON TABLE schedule_tick IS 'What became of each tick of a schedule, once: the task that it made, or why it made none. A tick is named by the time on the wall with its zone, or, for a spec of every hour, by the instant.';
+
+CREATE TABLE sent_event (
+    msgid bigint NOT NULL,
+    app_id integer NOT NULL,
+    openid text COLLATE "C" NOT NULL,
+    template_id text NOT NULL,
+    code bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    looked_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    CONSTRAINT sent_event_pkey PRIMARY KEY (msgid, app_id),
+    CONSTRAINT sent_event_app_fkey FOREIGN KEY (app_id) REFERENCES app(id)
+);
+CREATE INDEX sent_event_open_idx ON public.sent_event USING btree (received_at) WHERE (settled_at IS NULL);
+COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
+
+CREATE TABLE subscription (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    app_id integer NOT NULL,
+    openid text COLLATE "C" NOT NULL,
+    template_id text NOT NULL,
+    available integer NOT NULL DEFAULT 0,
+    reserved integer NOT NULL DEFAULT 0,
+    suspect integer NOT NULL DEFAULT 0,
+    used bigint NOT NULL DEFAULT 0,
+    long_term boolean NOT NULL DEFAULT false,
+    turned_off boolean NOT NULL DEFAULT false,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT subscription_pkey PRIMARY KEY (id),
+    CONSTRAINT subscription_unique UNIQUE (openid, app_id, template_id),
+    CONSTRAINT subscription_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
+    CONSTRAINT subscription_not_negative CHECK (LEAST(available, reserved, suspect) >= 0 AND used >= 0)
+) WITH (fillfactor=70, autovacuum_vacuum_scale_factor=0.02);
+COMMENT ON TABLE subscription IS 'Permits of the subscribe channel: how many messages of a template a person has accepted and not yet had. They do not expire, and the platform cannot be asked for them.';
+COMMENT ON COLUMN subscription.reserved IS 'Claimed by recipients that are sending, or whose outcome is not known.';
+COMMENT ON COLUMN subscription.suspect IS 'Set aside when the platform answered 43101 although units were left here: the person may have turned the messages off, or the count is wrong.';
+COMMENT ON COLUMN subscription.long_term IS 'The template is a long-term one: available is 1 while the person accepts, and messages take nothing.';
+COMMENT ON COLUMN subscription.turned_off IS 'The person turned the messages of the template off; what was allowed before is gone.';
+
+CREATE TABLE subscription_report (
+    app_id integer NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    reported_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT subscription_report_pkey PRIMARY KEY (app_id, id),
+    CONSTRAINT subscription_report_app_fkey FOREIGN KEY (app_id) REFERENCES app(id)
+);
+CREATE INDEX subscription_report_age_idx ON public.subscription_report USING btree (reported_at);
+COMMENT ON TABLE subscription_report IS 'Reports of subscriptions that were taken in, by their own ids, so that one that comes again counts once.';
 
 CREATE TABLE suppression (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -599,12 +669,14 @@ CREATE TABLE template (
     fields jsonb NOT NULL,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    long_term boolean NOT NULL DEFAULT false,
     CONSTRAINT template_pkey PRIMARY KEY (app_id, template_id),
     CONSTRAINT template_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT template_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
 );
 COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
+COMMENT ON COLUMN template.long_term IS 'Subscribe channel: one acceptance is for good, so that messages are not counted.';
 
 CREATE TABLE user_day (
     openid text COLLATE "C" NOT NULL,

@@ -1,0 +1,158 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"minipush/internal/push"
+	"minipush/internal/store"
+	"minipush/internal/wechat/callback"
+)
+
+const (
+	// eventWait is how long an event waits before it is held to be of a call without an answer: while its openid has a call in flight, or
+	// its msgid is somebody's, it is not.
+	eventWait = 2 * time.Second
+	// eventAgain is how often the recipient of an event is looked for meanwhile.
+	eventAgain = 2 * time.Second
+	// eventBefore and eventAfter bound how far the time of an event may lie from the end of the call that it is about.
+	eventBefore = 2 * time.Minute
+	eventAfter  = 15 * time.Minute
+	eventBatch  = 1000
+	// eventBudget bounds one round of a sweep.
+	eventBudget = 2 * time.Second
+)
+
+// CallbackSpec is how the platform's message push of an app is verified: the three values set on the platform's page.
+type CallbackSpec struct {
+	// Mode is "plain", "compat" or "safe"; empty takes no message push.
+	Mode callback.Mode `json:"-"`
+	// Token and EncodingAESKey are secrets.
+	Token          string `json:"token"`
+	EncodingAESKey string `json:"encoding_aes_key"`
+}
+
+func callbackContext(appID int32) string { return fmt.Sprintf("app/%d/callback", appID) }
+
+// SetCallback sets up the platform's message push of an app. The secrets are sealed before they are stored.
+func (d *Dispatcher) SetCallback(ctx context.Context, key string, spec CallbackSpec) error {
+	app, err := d.st.App(ctx, key)
+	if err != nil {
+		return err
+	}
+	if spec.Mode == "" {
+		return d.st.SetCallback(ctx, app.ID, "", nil)
+	}
+	if _, err := endpoint(app.AppID, spec); err != nil {
+		return &push.InvalidError{Field: "callback", Rule: "bad_callback", Message: err.Error()}
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("encode callback: %w", err)
+	}
+	return d.st.SetCallback(ctx, app.ID, string(spec.Mode), d.cfg.Key.Seal(text, callbackContext(app.ID)))
+}
+
+func endpoint(appID string, spec CallbackSpec) (*callback.Endpoint, error) {
+	return callback.New(callback.Config{AppID: appID, Token: spec.Token, EncodingAESKey: spec.EncodingAESKey, Mode: spec.Mode})
+}
+
+// ErrNoCallback says that the app takes no message push.
+var ErrNoCallback = errors.New("the app takes no message push")
+
+// callbackOf opens the endpoint of an app.
+func (d *Dispatcher) callbackOf(ctx context.Context, key string) (app push.App, e *callback.Endpoint, err error) {
+	app, mode, sealed, err := d.st.Callback(ctx, key)
+	if err != nil {
+		return app, nil, err
+	}
+	if mode == "" {
+		return app, nil, ErrNoCallback
+	}
+	text, err := d.cfg.Key.Open(sealed, callbackContext(app.ID))
+	if err != nil {
+		return app, nil, fmt.Errorf("open callback of app %q: %w", key, err)
+	}
+	spec := CallbackSpec{Mode: callback.Mode(mode)}
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return app, nil, fmt.Errorf("read callback of app %q: %w", key, err)
+	}
+	e, err = endpoint(app.AppID, spec)
+	return app, e, err
+}
+
+// EchoCallback answers the platform's verification of an app's address.
+func (d *Dispatcher) EchoCallback(ctx context.Context, key string, query url.Values) (string, error) {
+	_, e, err := d.callbackOf(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return e.Echo(query)
+}
+
+// TakeCallback takes one message push in: it is verified, and what it says is kept, before this returns. The errors of package callback
+// say why one is refused; after any other the platform is to send it again.
+func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Values, body []byte) error {
+	app, e, err := d.callbackOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	event, err := e.Receive(query, body)
+	if err != nil {
+		d.log.WarnContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
+		return err
+	}
+	var reports []store.SubscriptionReport
+	for _, c := range event.Popups {
+		if app.PermitSource == push.PermitsFromEvents {
+			reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, Accepted: c.Accepted()})
+		}
+	}
+	for _, c := range event.Changes {
+		// Whoever counts, what a person turned off is gone: the mini-program does not see it.
+		reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, TurnedOff: !c.Accepted()})
+	}
+	events := make([]store.SentEvent, len(event.Sent))
+	for i, s := range event.Sent {
+		events[i] = store.SentEvent{MsgID: s.MsgID, OpenID: event.OpenID, TemplateID: s.TemplateID, Code: s.ErrorCode, At: event.CreatedAt}
+	}
+	return d.st.InTx(ctx, func(ctx context.Context) error {
+		if _, err := d.st.InsertSubscriptions(ctx, app.ID, reports); err != nil || len(events) == 0 {
+			return err
+		}
+		return d.st.InsertSentEvents(ctx, app.ID, events)
+	})
+}
+
+// tendEvents gives the events that wait to their recipients, for a bounded time: first to those who bear the event's msgid, and once
+// an event has waited long enough for such a one, to a recipient whose call got no answer.
+func (d *Dispatcher) tendEvents(ctx context.Context) error {
+	for until := time.Now().Add(eventBudget); time.Now().Before(until); {
+		n, err := d.st.SettleSentEvents(ctx, eventAgain, eventBatch)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	claims, err := d.st.UnclaimedEvents(ctx, eventWait, eventBefore, eventAfter, eventBatch)
+	if err != nil {
+		return err
+	}
+	for _, c := range claims {
+		ok, err := d.st.ClaimEvent(ctx, c)
+		if err != nil {
+			return err
+		}
+		if ok && c.Found {
+			d.log.InfoContext(ctx, "unknown outcome settled by the platform's event", slog.Any("task_id", c.Chunk.TaskID), slog.Any("recipient", c.Seq), slog.Any("code", c.Event.Code))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// SubscriptionReport is one thing that a person did about the messages of a template.
+type SubscriptionReport struct {
+	// ID is the reporter's own: what has the same id counts once.
+	ID                 string
+	OpenID, TemplateID string
+	// Accepted is one more message that the person allows; for a long-term template, any number. TurnedOff ends what was allowed. With
+	// neither the person only declined to allow one more.
+	Accepted, TurnedOff bool
+}
+
+// InsertSubscriptions takes reports in and returns how many were new; of two with the same id the first counts. Of one batch for the
+// same openid and template, what was accepted is added after what was turned off.
+func (s *Store) InsertSubscriptions(ctx context.Context, appID int32, reports []SubscriptionReport) (added int, err error) {
+	if len(reports) == 0 {
+		return 0, nil
+	}
+	n := len(reports)
+	ids, openIDs, templates, accepted, off := make([]string, n), make([]string, n), make([]string, n), make([]bool, n), make([]bool, n)
+	for i, r := range reports {
+		ids[i], openIDs[i], templates[i], accepted[i], off[i] = r.ID, r.OpenID, r.TemplateID, r.Accepted, r.TurnedOff
+	}
+	err = s.db(ctx).QueryRow(ctx, `
+		WITH n AS MATERIALIZED (
+		    SELECT DISTINCT ON (id) * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
+		           WITH ORDINALITY AS n(id, openid, template_id, accepted, turned_off, ord) ORDER BY id, ord),
+		added AS (INSERT INTO subscription_report (app_id, id) SELECT $1, id FROM n ORDER BY id ON CONFLICT (app_id, id) DO NOTHING RETURNING id),
+		summed AS (
+		    SELECT n.openid, n.template_id, count(*) FILTER (WHERE n.accepted) AS units, bool_or(n.turned_off) AS turned_off
+		      FROM n JOIN added USING (id) GROUP BY 1, 2),
+		kept AS (
+		    INSERT INTO subscription AS s (app_id, openid, template_id, available, long_term, turned_off)
+		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, t.long_term, m.turned_off
+		      FROM summed m CROSS JOIN LATERAL (SELECT coalesce((SELECT long_term FROM template WHERE app_id = $1 AND template_id = m.template_id), false) AS long_term) t
+		     WHERE m.units > 0 OR m.turned_off ORDER BY m.openid, m.template_id
+		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, turned_off = excluded.turned_off, updated_at = now(),
+		       available = CASE WHEN excluded.turned_off THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END)
+		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off).Scan(&added)
+	return added, wrap(err, "insert subscriptions")
+}
+
+// PurgeSubscriptionReports forgets at most limit reports taken in before the time given: what is reported again after that counts again.
+func (s *Store) PurgeSubscriptionReports(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		DELETE FROM subscription_report WHERE ctid = ANY (ARRAY(
+		    SELECT ctid FROM subscription_report WHERE reported_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, before, limit)
+	return int(tag.RowsAffected()), wrap(err, "purge subscription reports")
+}
+
+// OpenIDsOf finds the openids of users of an app; one without an openid is left out.
+func (s *Store) OpenIDsOf(ctx context.Context, appID int32, users []string) (map[string]string, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT u.user_id, u.openid FROM (SELECT DISTINCT n FROM unnest($2::text[]) n) n
+		 CROSS JOIN LATERAL (SELECT u.user_id, u.openid FROM app_user u WHERE u.app_id = $1 AND u.user_id = n.n AND u.openid IS NOT NULL LIMIT 1) u`, appID, users)
+	found := map[string]string{}
+	var user, openID string
+	_, err := pgx.ForEachRow(rows, []any{&user, &openID}, func() error { found[user] = openID; return nil })
+	return found, wrap(err, "find openids")
+}
+
+// SubscribeTemplates says which of the ids are subscribe templates of an app.
+func (s *Store) SubscribeTemplates(ctx context.Context, appID int32, ids []string) (map[string]bool, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT template_id FROM template WHERE app_id = $1 AND template_id = ANY ($2) AND channel = 'subscribe'`, appID, ids)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	found := map[string]bool{}
+	for _, id := range list {
+		found[id] = true
+	}
+	return found, wrap(err, "find templates")
+}
