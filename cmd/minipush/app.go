@@ -15,7 +15,7 @@ import (
 
 func (c *cli) appCommand() *cobra.Command {
 	return group("app", "Register mini-programs; pause and resume one (the kill switch)",
-		c.appAdd(), c.appSet(), c.appList(), c.appPause(), c.appResume())
+		c.appAdd(), c.appSet(), c.appCallback(), c.appList(), c.appPause(), c.appResume())
 }
 
 // appFlags binds what add and set have in common. The secret is read from a file, or from standard input for "-":

@@ -17,6 +17,7 @@ type appSettings struct {
 	cmd                   *cobra.Command
 	rate, budget, userCap int
 	ramp, quiet           string
+	permitSource          string
 
 	before push.AppSettings // as they were
 }
@@ -28,11 +29,12 @@ func bindAppSettings(cmd *cobra.Command) *appSettings {
 	cmd.Flags().IntVar(&f.budget, "budget", 0, "calls a day, which begins at 00:00 Asia/Shanghai, counted from when a budget is set; 0 is no budget")
 	cmd.Flags().StringVar(&f.quiet, "quiet", "", "quiet hours `FROM-TO`, for example 22:00-08:00: only urgent tasks send in them; off is none")
 	cmd.Flags().IntVar(&f.userCap, "daily-cap", 0, "messages a user gets a day, over all tasks; 0 is no cap")
+	cmd.Flags().StringVar(&f.permitSource, "permit-source", "", "who counts subscriptions: `client`, the mini-program by the API, or events, the platform by its message push")
 	return f
 }
 
 func (f *appSettings) given() bool {
-	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap"} {
+	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap", "permit-source"} {
 		if f.cmd.Flags().Changed(name) {
 			return true
 		}
@@ -52,6 +54,9 @@ func (f *appSettings) apply(s *push.AppSettings) error {
 	}
 	if changed("daily-cap") {
 		s.DailyCap = f.userCap
+	}
+	if changed("permit-source") {
+		s.PermitSource = push.PermitSource(f.permitSource)
 	}
 	if changed("ramp") {
 		if err := readRamp(f.ramp, s); err != nil {

@@ -1,17 +1,13 @@
 package sim
 
 import (
-	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // the platform's own signature
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
+
+	"minipush/internal/wechat/callback"
 )
 
 const (
@@ -54,16 +50,10 @@ func (c *Callback) validate() error {
 	return nil
 }
 
-// composer makes of an event the query and the body of the request that the platform would make: stamped now, signed and, where
-// the mode says so, encrypted. It is what package callback calls an endpoint.
-type composer interface {
-	Compose(message []byte) (query url.Values, body []byte, err error)
-}
-
 // receiver is the callback of an app. It is replaced as a whole and never changed.
 type receiver struct {
 	Callback
-	composer   composer
+	endpoint   *callback.Endpoint
 	lose, fail map[string]bool
 }
 
@@ -75,11 +65,15 @@ func (s *Sim) SetCallback(appID string, c Callback) error {
 	}
 	var to *receiver
 	if c.URL != "" {
-		composer, err := newComposer(c, s.now)
-		if err != nil {
-			return err
+		mode := callback.Mode(c.Mode)
+		if mode == "" {
+			mode = callback.ModePlain
 		}
-		to = &receiver{Callback: c, composer: composer, lose: setOf(c.LoseOpenIDs), fail: setOf(c.FailOpenIDs)}
+		endpoint, err := callback.New(callback.Config{AppID: appID, Token: c.Token, EncodingAESKey: c.EncodingAESKey, Mode: mode, Now: s.now})
+		if err != nil {
+			return fmt.Errorf("callback: %w", err)
+		}
+		to = &receiver{Callback: c, endpoint: endpoint, lose: setOf(c.LoseOpenIDs), fail: setOf(c.FailOpenIDs)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,26 +100,4 @@ func (s *Sim) handleCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// newComposer makes the composer of a callback.
-func newComposer(c Callback, now func() time.Time) (composer, error) {
-	if c.Mode != "" && c.Mode != "plain" {
-		return nil, fmt.Errorf("callback: mode %q is not known here; it must be plain", c.Mode)
-	}
-	return plain{token: c.Token, now: now}, nil
-}
-
-// plain composes requests of the mode without encryption: the signature covers the stamp, and the body is the event.
-type plain struct {
-	token string
-	now   func() time.Time
-}
-
-func (p plain) Compose(message []byte) (url.Values, []byte, error) {
-	stamp, nonce := strconv.FormatInt(p.now().Unix(), 10), rand.Text()
-	parts := []string{p.token, stamp, nonce}
-	slices.Sort(parts)
-	sum := sha1.Sum([]byte(strings.Join(parts, ""))) //nolint:gosec // the platform's own signature
-	return url.Values{"timestamp": {stamp}, "nonce": {nonce}, "signature": {hex.EncodeToString(sum[:])}}, message, nil
 }

@@ -137,7 +137,7 @@ func (p *push) post(ctx context.Context, client *http.Client) bool {
 	if err != nil {
 		return false
 	}
-	query, body, err := p.to.composer.Compose(message)
+	query, body, err := p.to.endpoint.Compose(message)
 	if err != nil {
 		return false
 	}

@@ -19,7 +19,9 @@ func (s *Server) serviceRoutes() []api.Route {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch} {
 		routes = append(routes, api.Route{Method: method, Pattern: jobsPrefix + "/", Role: auth.Operator, Handler: jobs})
 	}
-	return routes
+	return append(routes,
+		api.Route{Method: http.MethodGet, Pattern: callbackPath, Role: auth.NoRole, Handler: http.HandlerFunc(s.echoCallback)},
+		api.Route{Method: http.MethodPost, Pattern: callbackPath, Role: auth.NoRole, Handler: http.HandlerFunc(s.takeCallback)})
 }
 
 // opsRoutes are the rows that are bound apart where OpsAddr is set.

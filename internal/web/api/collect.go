@@ -42,6 +42,17 @@ func (a *API) reportFormIDs(ctx context.Context, c *call, batch *formIDBatch) (*
 	return &got, err
 }
 
+type subscriptionBatch struct {
+	Subscriptions []json.RawMessage `json:"subscriptions"`
+}
+
+func (a *API) reportSubscriptions(ctx context.Context, c *call, batch *subscriptionBatch) (*dispatch.Received, error) {
+	got, err := receive(ctx, "subscriptions", batch.Subscriptions, func(ctx context.Context, reports []dispatch.SubscriptionReport) (dispatch.Received, error) {
+		return a.d.ReportSubscriptions(ctx, c.app.Key, reports)
+	})
+	return &got, err
+}
+
 // receive reads the items of a batch, hands over those of the right shape, and puts all rejections in the order of the batch.
 func receive[Item any](ctx context.Context, field string, raw []json.RawMessage,
 	hand func(context.Context, []Item) (dispatch.Received, error),

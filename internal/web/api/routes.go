@@ -32,6 +32,7 @@ func (a *API) Routes() []Route {
 	add(post, app+"/users", auth.Collector, handle(a, http.StatusOK, a.reportUsers))
 	add(get, app+"/users/{user_id}", auth.Viewer, handle(a, http.StatusOK, a.showUser))
 	add(post, app+"/form-ids", auth.Collector, handle(a, http.StatusOK, a.reportFormIDs))
+	add(post, app+"/subscriptions", auth.Collector, handle(a, http.StatusOK, a.reportSubscriptions))
 	add(get, app+"/permits", auth.Viewer, handle(a, http.StatusOK, a.showPermits))
 
 	add(get, app+"/products", auth.Collector, handle(a, http.StatusOK, a.listProducts), "limit", "cursor")
