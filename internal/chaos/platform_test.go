@@ -68,7 +68,7 @@ func (s *platform) post(path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s: %s: %s", path, resp.Status, answer)
 	}
 	if out == nil {

@@ -1,0 +1,155 @@
+package chaos_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/push"
+	"minipush/internal/sim"
+)
+
+const (
+	subscribeID       = "zun-LzcQyW-edafCVvzPkK4de2Rllr1fFpw2A_x0oXE"
+	subscribeTemplate = `{"name":"活动提醒","channel":"subscribe","page":"pages/goods/detail/detail?goodsId={{product.code}}","fields":[
+		{"key":"thing1","label":"活动主题","value":"{{topic}}"},{"key":"amount2","label":"商品金额","value":"￥{{product.price}}"}]}`
+	callbackToken = "tok"
+	callbackKey   = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
+)
+
+// subscribe sets the channel up: the template, the platform's message push, and an address for it that outlives the daemons.
+func (w *world) subscribe(t *testing.T) {
+	t.Helper()
+	w.call(t, http.MethodPut, "/api/v1/apps/"+appKey+"/templates/"+subscribeID, subscribeTemplate, nil)
+	secrets := filepath.Join(w.dir, "callback.txt")
+	require.NoError(t, os.WriteFile(secrets, []byte(callbackToken+"\n"+callbackKey+"\n"), 0o600))
+	_, code := run(t, w.env, nil, "app", "callback", "--key", appKey, "--mode", "safe", "--secret-file", secrets)
+	require.Zero(t, code)
+	front := httptest.NewServer(http.HandlerFunc(w.forward))
+	t.Cleanup(front.Close)
+	require.NoError(t, w.platform.post("/sim/templates", map[string]any{"appid": appID, "templates": []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.OneTime,
+		Fields: []sim.TemplateField{{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}}}}}, nil))
+	require.NoError(t, w.platform.post("/sim/callback", map[string]any{"appid": appID, "url": front.URL + "/callbacks/wechat/" + appKey, "token": callbackToken,
+		"encoding_aes_key": callbackKey, "mode": "safe", "delay_ms": 200}, nil))
+}
+
+// forward hands a request to the first daemon that takes it, as a load balancer would, for as long as the platform waits.
+func (w *world) forward(out http.ResponseWriter, in *http.Request) {
+	body, _ := io.ReadAll(in.Body)
+	for until := time.Now().Add(4500 * time.Millisecond); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		for _, d := range w.daemons {
+			_, _, url := d.now()
+			req, err := http.NewRequestWithContext(in.Context(), in.Method, url+in.URL.RequestURI(), bytes.NewReader(body))
+			if err != nil {
+				continue
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				continue
+			}
+			answer, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err == nil && resp.StatusCode == http.StatusOK {
+				_, _ = out.Write(answer)
+				return
+			}
+		}
+	}
+	out.WriteHeader(http.StatusServiceUnavailable)
+}
+
+// subscribers makes a draft for n people who have each accepted perUser messages.
+func (w *world) subscribers(t *testing.T, prefix string, n int, onUnknown string) int64 {
+	t.Helper()
+	type report struct {
+		ID         string `json:"id"`
+		UserID     string `json:"user_id"`
+		TemplateID string `json:"template_id"`
+		Result     string `json:"result"`
+	}
+	list := strings.Builder{}
+	list.WriteString("user_id\n")
+	var users []map[string]string
+	var reports []report
+	var openIDs []string
+	for i := range n {
+		user := fmt.Sprintf("%s-%d", prefix, i)
+		list.WriteString(user + "\n")
+		users, openIDs = append(users, map[string]string{"user_id": user, "openid": openID(prefix, i)}), append(openIDs, openID(prefix, i))
+		for k := range perUser {
+			reports = append(reports, report{fmt.Sprintf("%s-%d-%d", prefix, i, k), user, subscribeID, "accept"})
+		}
+	}
+	for part := range slices.Chunk(openIDs, batch) {
+		require.NoError(t, w.platform.post("/sim/subscriptions", map[string]any{"appid": appID, "template_id": subscribeID, "openids": part, "times": perUser, "result": "accept"}, nil))
+	}
+	for part := range slices.Chunk(users, batch) {
+		w.call(t, http.MethodPost, "/api/v1/apps/"+appKey+"/users", map[string]any{"users": part}, nil)
+	}
+	for part := range slices.Chunk(reports, batch) {
+		var got struct{ Accepted, Duplicate int }
+		w.call(t, http.MethodPost, "/api/v1/apps/"+appKey+"/subscriptions", map[string]any{"subscriptions": part}, &got)
+		require.Equal(t, len(part), got.Accepted+got.Duplicate)
+	}
+	var task push.Task
+	w.call(t, http.MethodPost, "/api/v1/tasks", map[string]string{"app": appKey, "template_id": subscribeID, "topic": "健康助利", "product_code": "1989",
+		"audience": "list", "on_unknown": onUnknown}, &task)
+	w.call(t, http.MethodPut, fmt.Sprintf("/api/v1/tasks/%d/audience?filename=users.csv", task.ID), list.String(), nil)
+	return task.ID
+}
+
+// heard waits until every event that the platform pushed has found its recipient, or nobody.
+func (w *world) heard(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		stats := w.platform.stats(t)
+		return stats.Events+stats.EventsLost >= stats.Accepts+stats.Messages && w.pg.count(t, `SELECT count(*) FROM sent_event WHERE settled_at IS NULL`) == 0
+	}, time.Minute, 100*time.Millisecond, "events are not settled")
+}
+
+// On the subscribe channel, through faults of every kind: nobody has two messages; whoever has none is unknown, no more of them than were in
+// flight at the kills; and once the platform's events are in, each message that arrived is sent (invariants 5, 7 and 8).
+func TestChaos_Subscribe_NobodyTwiceAndTheRestUnknown(t *testing.T) {
+	t.Parallel()
+	recipients, faults := 1500, 6
+	if *longFlag {
+		recipients, faults = 10_000, 12
+	}
+	n := seed(t)
+	w := newWorld(t, 2, sim.Faults{Seed: n, LatencyMS: 100, JitterMS: 200}, stormy()...)
+	w.subscribe(t)
+	s := newStorm(t, w, n)
+	task := w.subscribers(t, "c", recipients, "leave")
+	w.send(t, task, 0)
+	s.blow(faults, 900*time.Millisecond, func() bool {
+		return w.pg.count(t, `SELECT count(*) FROM task WHERE id = $1 AND state = 'done'`, task) == 1
+	})
+	w.ended(t, task)
+	w.heard(t)
+	r := round{task: task, recipients: recipients, events: s.events}
+	w.judge(t, &r, "c", 0)
+	for _, e := range r.events {
+		t.Log(e)
+	}
+	stats := w.platform.stats(t)
+	t.Logf("%d events, %d of them never taken; %d messages, %d without one, %d twice, %d sent, %d unknown, %d failed", stats.Events, stats.EventsLost, r.messages, r.lost, r.twice, r.sent, r.unknown, r.failed)
+	require.Zero(t, r.twice)
+	require.Zero(t, r.strange)
+	require.Zero(t, r.failed+r.skipped)
+	require.Equal(t, recipients, r.sent+r.unknown)
+	require.GreaterOrEqual(t, r.unknown, r.lost, "whoever has no message is unknown")
+	require.LessOrEqual(t, int64(r.messages-r.sent), stats.EventsLost, "every message that arrived is sent, if its event did")
+	require.Empty(t, r.violations)
+	broken, code := run(t, w.env, nil, "doctor", "--audit")
+	require.Zero(t, code, "%s", broken)
+}
