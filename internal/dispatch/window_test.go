@@ -137,6 +137,9 @@ func TestSettle_OnlyWhenNothingIsOpen(t *testing.T) {
 	}
 	require.False(t, settle(), "not planned")
 	require.NoError(t, b.d.Plan(t.Context(), task.ID))
+	planned, err := b.st.Task(t.Context(), task.ID)
+	require.NoError(t, err)
+	require.Equal(t, push.TaskSending, planned.State, "its chunk is open")
 	require.False(t, settle(), "its chunk is open")
 	b.work(b.d)
 	b.wait(task.ID, push.TaskDone)
