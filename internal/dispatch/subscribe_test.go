@@ -153,6 +153,23 @@ func TestSubscribe_OneCallForAnOpenIDAtATime(t *testing.T) {
 	b.sound(second.ID)
 }
 
+// Whoever has a call in flight, of another task or daemon, is not called meanwhile, and is called once that has ended (invariant 7).
+func TestSubscribe_WaitsForACallInFlight(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	users := b.subscribed(20, 2)
+	b.exec(`INSERT INTO openid_call (openid, app_id, audience_id, seq) VALUES ($1, $2, 0, 0)`, openID("u7"), b.app.ID)
+	task := b.subscribeDraft(users, nil)
+	b.two()
+	b.send(task.ID)
+	b.eventually("all others are sent", func() bool { return b.audit(task.ID).Counts.Sent == 19 })
+	require.Zero(t, b.got()[openID("u7")])
+	b.exec(`DELETE FROM openid_call WHERE audience_id = 0`)
+	b.wait(task.ID, push.TaskDone)
+	b.once(users)
+	b.sound(task.ID)
+}
+
 // A call without a usable answer is never made again: unknown, its unit kept (invariant 5). By the policy "resend" the message goes out
 // once more with another unit, after a wait.
 func TestSubscribe_AmbiguousIsUnknown(t *testing.T) {

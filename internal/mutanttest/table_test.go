@@ -105,7 +105,7 @@ func ambiguous() []mutant {
 			"UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL,", "UPDATE recipient SET state = 0, ambiguous = false, permit_id = NULL, retry_at = NULL,",
 			dispatchDir, []string{"TestTakeover_ChunkOfADeadNode"}},
 		{5, "a call without an answer is made again where permits are counted", "internal/dispatch/outcome.go",
-			"	case a.result.Ambiguous && a.channel.ResendSafe():", "	case a.result.Ambiguous:",
+			"	case a.result.Ambiguous:\n		v.unsure(a)", "	case a.result.Ambiguous:\n		v.release(0)",
 			dispatchDir, []string{"TestSubscribe_AmbiguousIsUnknown"}},
 		{5, "a used formId after an ambiguous attempt is dead, and the next one is tried", "internal/dispatch/outcome.go",
 			"	case wechat.ClassPermitUsed:\n		v.sent()\n		v.Inferred = true", "	case wechat.ClassPermitUsed:\n		v.dead(a)",
@@ -143,7 +143,7 @@ func nobodyTwice() []mutant {
 	return []mutant{
 		{7, "an openid may have two calls in flight", "internal/store/permit.go",
 			"oneCall: true,", "oneCall: false,",
-			dispatchDir, []string{"TestSubscribe_OneCallForAnOpenIDAtATime"}},
+			dispatchDir, []string{"TestSubscribe_WaitsForACallInFlight"}},
 		{7, "an openid that changed hands is not held against what it got", "internal/store/claim.go",
 			"(o.state IN (1, 2, 5) OR o.doubted) LIMIT 1) d ON true", "false LIMIT 1) d ON true",
 			storeDir, []string{"TestUpsertUsers_OpenIDThatChangesHandsIsNotSentTwice"}},
