@@ -162,7 +162,7 @@ func TestSubscribe_WaitsForACallInFlight(t *testing.T) {
 	task := b.subscribeDraft(users, nil)
 	b.two()
 	b.send(task.ID)
-	b.eventually("all others are sent", func() bool { return b.count(`SELECT sum(sent)::int FROM chunk`) == 19 })
+	b.eventually("all others are sent", func() bool { return b.count(`SELECT coalesce(sum(sent), 0)::int FROM chunk`) == 19 })
 	require.Zero(t, b.got()[openID("u7")])
 	b.exec(`DELETE FROM openid_call WHERE audience_id = 0`)
 	b.wait(task.ID, push.TaskDone)
