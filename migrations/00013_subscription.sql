@@ -12,7 +12,8 @@ CREATE TABLE subscription (
     suspect     integer     NOT NULL DEFAULT 0,
     used        bigint      NOT NULL DEFAULT 0,
     long_term   boolean     NOT NULL DEFAULT false,
-    turned_off  boolean     NOT NULL DEFAULT false,
+    accepted_at timestamptz,
+    off_at      timestamptz,
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT subscription_pkey PRIMARY KEY (id),
@@ -26,7 +27,7 @@ COMMENT ON COLUMN subscription.reserved IS 'Claimed by recipients that are sendi
 COMMENT ON COLUMN subscription.suspect IS
     'Set aside when the platform answered 43101 although units were left here: the person may have turned the messages off, or the count is wrong.';
 COMMENT ON COLUMN subscription.long_term IS 'The template is a long-term one: available is 1 while the person accepts, and messages take nothing.';
-COMMENT ON COLUMN subscription.turned_off IS 'The person turned the messages of the template off; what was allowed before is gone.';
+COMMENT ON COLUMN subscription.off_at IS 'When the person turned the messages of the template off; what was allowed before is gone.';
 
 CREATE TABLE subscription_report (
     app_id      integer     NOT NULL,
@@ -44,10 +45,12 @@ CREATE TABLE openid_call (
     app_id      integer NOT NULL,
     audience_id bigint  NOT NULL,
     seq         integer NOT NULL,
+    free_at     timestamptz,
     CONSTRAINT openid_call_pkey PRIMARY KEY (openid, app_id)
-);
+) WITH (fillfactor = 70, vacuum_truncate = off, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 CREATE INDEX openid_call_recipient_idx ON openid_call (audience_id, seq);
 COMMENT ON TABLE openid_call IS 'Openids for which a call of the subscribe channel is in flight, with the recipient that it is for.';
+COMMENT ON COLUMN openid_call.free_at IS 'The process that made the call is dead: the openid is free from then on, when nobody can still have it under way.';
 
 ALTER TABLE template ADD COLUMN long_term boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN template.long_term IS 'Subscribe channel: one acceptance is for good, so that messages are not counted.';

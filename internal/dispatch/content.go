@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,6 +44,13 @@ func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, 
 		c.data, err = c.values("", nil)
 	}
 	return c, err
+}
+
+// unsayable says that the content of a task is at fault, and not the database that it is read from.
+func unsayable(err error) bool {
+	_, field := errors.AsType[*wechat.FieldError](err)
+	_, invalid := errors.AsType[*push.InvalidError](err)
+	return field || invalid
 }
 
 // message renders the message of one claimed recipient.

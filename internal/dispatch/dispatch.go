@@ -139,6 +139,8 @@ type Dispatcher struct {
 	// life ends when Stop has no more use for what runs beside the jobs.
 	life    context.Context //nolint:containedctx // it is the daemon, not a call, that ends it
 	tending sync.WaitGroup
+	// endpoints are the callbacks that were opened lately, by app key.
+	endpoints sync.Map
 	// chores are those under way, by chore.
 	chores   sync.Map
 	draining atomic.Bool

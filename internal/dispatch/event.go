@@ -21,7 +21,7 @@ const (
 	// eventAgain is how often the recipient of an event is looked for meanwhile.
 	eventAgain = 2 * time.Second
 	// eventBefore and eventAfter bound how far the time of an event may lie from the end of the call that it is about.
-	eventBefore = 2 * time.Minute
+	eventBefore = 15 * time.Minute
 	eventAfter  = 15 * time.Minute
 	eventBatch  = 1000
 	// eventBudget bounds one round of a sweep.
@@ -45,6 +45,7 @@ func (d *Dispatcher) SetCallback(ctx context.Context, key string, spec CallbackS
 	if err != nil {
 		return err
 	}
+	defer d.endpoints.Delete(key)
 	if spec.Mode == "" {
 		return d.st.SetCallback(ctx, app.ID, "", nil)
 	}
@@ -65,8 +66,34 @@ func endpoint(appID string, spec CallbackSpec) (*callback.Endpoint, error) {
 // ErrNoCallback says that the app takes no message push.
 var ErrNoCallback = errors.New("the app takes no message push")
 
-// callbackOf opens the endpoint of an app.
-func (d *Dispatcher) callbackOf(ctx context.Context, key string) (app push.App, e *callback.Endpoint, err error) {
+// endpointKept is how long an opened endpoint is used, and an app without one is not asked for again: whoever calls the address without
+// being the platform costs no statement.
+const endpointKept = 3 * time.Second
+
+// openEndpoint is an endpoint as it was opened, or why it could not be.
+type openEndpoint struct {
+	app   push.App
+	e     *callback.Endpoint
+	err   error
+	until time.Time
+}
+
+// callbackOf finds the endpoint of an app.
+func (d *Dispatcher) callbackOf(ctx context.Context, key string) (push.App, *callback.Endpoint, error) {
+	if kept, ok := d.endpoints.Load(key); ok {
+		if o, _ := kept.(openEndpoint); time.Now().Before(o.until) {
+			return o.app, o.e, o.err
+		}
+		d.endpoints.Delete(key)
+	}
+	app, e, err := d.openCallback(ctx, key)
+	if err == nil || errors.Is(err, ErrNoCallback) {
+		d.endpoints.Store(key, openEndpoint{app, e, err, time.Now().Add(endpointKept)})
+	}
+	return app, e, err
+}
+
+func (d *Dispatcher) openCallback(ctx context.Context, key string) (app push.App, e *callback.Endpoint, err error) {
 	app, mode, sealed, err := d.st.Callback(ctx, key)
 	if err != nil {
 		return app, nil, err
@@ -104,18 +131,21 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 	}
 	event, err := e.Receive(query, body)
 	if err != nil {
-		d.log.WarnContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
+		d.log.DebugContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
+		return err
+	}
+	if app, err = d.st.App(ctx, key); err != nil { // as it is now: who counts may have changed
 		return err
 	}
 	var reports []store.SubscriptionReport
 	for _, c := range event.Popups {
 		if app.PermitSource == push.PermitsFromEvents {
-			reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, Accepted: c.Accepted()})
+			reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, At: event.CreatedAt, Accepted: c.Accepted()})
 		}
 	}
 	for _, c := range event.Changes {
 		// Whoever counts, what a person turned off is gone: the mini-program does not see it.
-		reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, TurnedOff: !c.Accepted()})
+		reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, At: event.CreatedAt, TurnedOff: !c.Accepted()})
 	}
 	events := make([]store.SentEvent, len(event.Sent))
 	for i, s := range event.Sent {
@@ -132,7 +162,8 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 // tendEvents gives the events that wait to their recipients, for a bounded time: first to those who bear the event's msgid, and once
 // an event has waited long enough for such a one, to a recipient whose call got no answer.
 func (d *Dispatcher) tendEvents(ctx context.Context) error {
-	for until := time.Now().Add(eventBudget); time.Now().Before(until); {
+	until := time.Now().Add(eventBudget)
+	for time.Now().Before(until) {
 		n, err := d.st.SettleSentEvents(ctx, eventAgain, eventBatch)
 		if err != nil {
 			return err
@@ -145,14 +176,19 @@ func (d *Dispatcher) tendEvents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
+	var nobodys []store.Claimant
 	for _, c := range claims {
-		ok, err := d.st.ClaimEvent(ctx, c)
-		if err != nil {
-			return err
-		}
-		if ok && c.Found {
-			d.log.InfoContext(ctx, "unknown outcome settled by the platform's event", slog.Any("task_id", c.Chunk.TaskID), slog.Any("recipient", c.Seq), slog.Any("code", c.Event.Code))
+		switch {
+		case !c.Found:
+			nobodys = append(nobodys, c)
+		case time.Now().Before(until):
+			ok, err := d.st.ClaimEvent(ctx, c)
+			errs = append(errs, err) // and on with the others
+			if ok {
+				d.log.InfoContext(ctx, "unknown outcome settled by the platform's event", slog.Any("task_id", c.Chunk.TaskID), slog.Any("recipient", c.Seq), slog.Any("code", c.Event.Code))
+			}
 		}
 	}
-	return nil
+	return errors.Join(append(errs, d.st.DropEvents(ctx, nobodys))...)
 }

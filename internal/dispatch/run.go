@@ -80,9 +80,7 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 	defer d.shares.leave(place)
 	d.slots.enter(taskID, push.Weight(lease.Priority))
 	defer d.slots.leave(taskID)
-	if lease.Resend {
-		lease.ResendAfter = d.resendWait(lease.Channel)
-	}
+	lease.ResendAfter = d.resendWait(lease.Channel)
 	d.gate.enter(taskID)
 	defer d.gate.leave(taskID)
 	r := &run{
@@ -106,6 +104,9 @@ func (d *Dispatcher) runChunk(ctx context.Context, taskID int64, no, generation 
 		}
 	}
 	if r.content, err = d.gate.content(ctx, taskID); err != nil {
+		if unsayable(err) {
+			err = errors.Join(err, d.pauseTask(ctx, taskID, push.CauseBreaker, "内容不符合模板要求,请修改后继续 What the task says does not fit its template: "+err.Error()))
+		}
 		return err
 	}
 	if r.client, err = d.clients.get(ctx, lease.AppID); err != nil {
@@ -274,7 +275,10 @@ func (r *run) start(ctx context.Context, c store.Claimed, p *pacer, at time.Time
 // call makes the call unless the gate has closed since the claim. Its context is not the job's: a call that is cut short is an
 // ambiguous one. The token is fetched before the gate is asked, so that no call starts on what the gate said before a wait.
 func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time) answer {
-	a := answer{Claimed: c, channel: r.content.channel, resendAfter: r.ResendAfter}
+	a := answer{Claimed: c, channel: r.content.channel}
+	if r.Resend {
+		a.resendAfter = r.ResendAfter
+	}
 	message, err := r.content.message(&c)
 	if err != nil {
 		// Of this recipient's own data, for the rest was checked before: it fails, and the others go on.

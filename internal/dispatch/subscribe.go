@@ -69,6 +69,12 @@ func (d *Dispatcher) ReportSubscriptions(ctx context.Context, app string, report
 		}
 	}
 	added, err := d.st.InsertSubscriptions(ctx, a.ID, good)
+	for range 3 {
+		if !store.IsDeadlock(err) {
+			break
+		}
+		added, err = d.st.InsertSubscriptions(ctx, a.ID, good) // with outcomes of the same people; nothing was kept
+	}
 	if err != nil {
 		return Received{}, err
 	}

@@ -363,6 +363,7 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeSentEvents(ctx, now.Add(-d.cfg.Retention.FormIDs), purgeSize)
 		},
+		func(ctx context.Context) (int, error) { return d.st.PurgeOpenIDCalls(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeIdempotencyKeys(ctx, now.Add(-d.cfg.Retention.IdempotencyKeys), purgeSize)

@@ -201,8 +201,25 @@ func (d *Dispatcher) RefreshProduct(ctx context.Context, id int64) (push.Task, e
 		if err != nil {
 			return err
 		}
+		if err := d.checkProductText(ctx, t, &product); err != nil {
+			return err
+		}
 		return d.st.SetTaskProduct(ctx, id, &product)
 	})
+}
+
+// checkProductText holds what the task would say with the product as it is now against its template.
+func (d *Dispatcher) checkProductText(ctx context.Context, t push.Task, product *push.Product) error {
+	content, err := d.st.Content(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	compiled, err := content.Template.Compile()
+	if err != nil {
+		return err
+	}
+	t.Product = push.Taken(product)
+	return checkTexts(content.Template, compiled, &t)
 }
 
 // Reach counts how many of a task's audience can be reached at the time given (zero: now), by what is known now.

@@ -123,7 +123,7 @@ func (s *Store) AuditPermits(ctx context.Context) ([]Violation, error) {
 		  JOIN subscription s ON s.id = n.permit_id WHERE s.reserved < n.n
 		UNION ALL
 		SELECT 'openid_held_by_no_call', 'recipient ' || o.seq || ' of list ' || o.audience_id
-		  FROM openid_call o LEFT JOIN recipient r ON r.audience_id = o.audience_id AND r.seq = o.seq WHERE r.state IS DISTINCT FROM 1`)
+		  FROM openid_call o LEFT JOIN recipient r ON r.audience_id = o.audience_id AND r.seq = o.seq WHERE r.state IS DISTINCT FROM 1 AND o.free_at IS NULL`)
 	return found, wrap(err, "audit permits")
 }
 

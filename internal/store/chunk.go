@@ -140,7 +140,8 @@ type Run struct {
 	Waiting int
 	Waits   bool
 	// Resend says that a recipient whose outcome can no longer be learnt is sent to again with another permit, ResendAfter that was
-	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made.
+	// found. The caller sets ResendAfter, so long that no call of an earlier attempt can still be made; it bounds also how long the
+	// openids of a dead run's calls are kept from others.
 	Resend      bool
 	ResendAfter time.Duration
 	// Canary says that the task's first calls are still to show that its messages pass.
@@ -266,7 +267,7 @@ func (s *Store) recoverUnsure(ctx context.Context, run Run) error {
 		           retry_at = CASE WHEN p.again THEN clock_timestamp() + $7::interval END, updated_at = clock_timestamp()
 		      FROM p WHERE x.ctid = p.rid),
 		spent AS (UPDATE subscription SET `+subscriptionPermits.spend+` WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE again)) AND `+subscriptionPermits.held+`),
-		over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq >= $2 AND seq < $3),
+		over AS (UPDATE openid_call SET free_at = clock_timestamp() + $7::interval WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND free_at IS NULL),
 		n AS (SELECT count(*) FILTER (WHERE again) AS again, count(*) FILTER (WHERE NOT again) AS unsure FROM p)
 		UPDATE chunk SET sending = sending - n.again - n.unsure, pending = pending + n.again, unknown = unknown + n.unsure,
 		       reasons = add_reasons(reasons, jsonb_strip_nulls(jsonb_build_object('14', nullif(n.unsure, 0))))

@@ -118,14 +118,14 @@ type miss struct {
 // held against what that user got in this task. Where the platform takes one call at a time for an openid, the row takes its openid
 // as well, in the order of the openids, so that two claims do not wait for each other crosswise; whoever finds it taken stays pending.
 func claimFreshOf(k *permits) string {
-	free, busy, claimed, look := "", "", "", ""
+	busy, claimed, look := "", "", ""
 	id := "coalesce(p.id, 0)"
 	if k.oneCall {
-		free = ` AND NOT EXISTS (SELECT FROM openid_call o WHERE o.openid = u.openid AND o.app_id = $5)`
 		busy = `
 		busy AS (
 		    INSERT INTO openid_call (openid, app_id, audience_id, seq) SELECT p.openid, $5, $1, p.seq FROM p WHERE p.id IS NOT NULL ORDER BY p.openid
-		        ON CONFLICT (openid, app_id) DO NOTHING RETURNING seq),`
+		        ON CONFLICT (openid, app_id) DO UPDATE SET audience_id = excluded.audience_id, seq = excluded.seq, free_at = NULL
+		        WHERE openid_call.free_at <= clock_timestamp() RETURNING seq),`
 		claimed, look = " JOIN busy b ON b.seq = p.seq", " LEFT JOIN busy b ON b.seq = p.seq"
 		id = "CASE WHEN b.seq IS NULL THEN 0 ELSE p.id END"
 	}
@@ -145,7 +145,7 @@ func claimFreshOf(k *permits) string {
 		      LEFT JOIN LATERAL (
 		           SELECT f.id, ` + k.columns + `, f.ctid AS fid FROM ` + k.table + ` f
 		            WHERE ` + k.usable("$5", "r.user_id", "u.openid", "$12", "now()", "$6") + `
-		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL AND $12::text IS NOT NULL` + free + `
+		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL AND $12::text IS NOT NULL
 		            ` + k.order + ` LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
 		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),` + busy + `

@@ -53,7 +53,7 @@ func (s *Store) SettleSentEvents(ctx context.Context, again time.Duration, limit
 		            ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED) e
 		      LEFT JOIN LATERAL (SELECT r.ctid AS rid FROM recipient r WHERE r.msgid = e.msgid AND r.openid = e.openid LIMIT 1) r ON true),
 		shown AS (
-		    UPDATE recipient r SET delivery = CASE WHEN e.code = 0 THEN 1 ELSE 2 END, platform_code = CASE WHEN e.code <> 0 THEN e.code::int ELSE r.platform_code END,
+		    UPDATE recipient r SET delivery = CASE WHEN e.code = 0 THEN 1 ELSE 2 END, platform_code = CASE WHEN e.code <> 0 THEN least(greatest(e.code, -2147483648), 2147483647)::int ELSE r.platform_code END,
 		           updated_at = clock_timestamp() FROM e WHERE r.ctid = e.rid),
 		looked AS (
 		    UPDATE sent_event s SET looked_at = clock_timestamp(), settled_at = CASE WHEN e.rid IS NOT NULL THEN clock_timestamp() END FROM e WHERE s.ctid = e.eid)
@@ -74,20 +74,20 @@ type Claimant struct {
 // UnclaimedEvents lists at most limit events that were received longer than wait ago, whose openid has no call in flight, so that the outcome of
 // theirs is written, and that belong to no msgid that is known; with the recipient that each may be about: of its openid and template,
 // unsettled, and called near that time (from before the event's time, to after). With one call in flight for an openid there is one at most;
-// of several the one called last before the event.
+// of several the one whose call ended first after the event, which was under way then.
 func (s *Store) UnclaimedEvents(ctx context.Context, wait, before, after time.Duration, limit int) ([]Claimant, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT e.msgid, e.openid, e.template_id, e.code, e.at, e.app_id, coalesce(r.task_id, 0), coalesce(r.no, 0), coalesce(r.seq, 0), r.seq IS NOT NULL
 		  FROM (SELECT * FROM sent_event e WHERE settled_at IS NULL AND received_at < clock_timestamp() - $1::interval
-		           AND NOT EXISTS (SELECT FROM openid_call c WHERE c.openid = e.openid AND c.app_id = e.app_id)
+		           AND NOT EXISTS (SELECT FROM openid_call c WHERE c.openid = e.openid AND c.app_id = e.app_id AND c.free_at IS NULL)
 		           AND NOT EXISTS (SELECT FROM recipient r WHERE r.msgid = e.msgid AND r.openid = e.openid) ORDER BY received_at LIMIT $4) e
 		  LEFT JOIN LATERAL (
 		       SELECT t.id AS task_id, (r.seq / t.chunk_size)::int AS no, r.seq FROM app_user u
 		         JOIN recipient r ON r.user_id = u.user_id JOIN task t ON t.audience_id = r.audience_id
 		        WHERE u.app_id = e.app_id AND u.openid = e.openid AND r.openid = e.openid AND t.app_id = e.app_id AND t.template_id = e.template_id
-		          AND t.channel = 'subscribe' AND t.chunk_size IS NOT NULL AND r.msgid IS NULL AND (r.state = 5 OR r.state = 0 AND r.in_doubt)
+		          AND t.channel = 'subscribe' AND t.chunk_size IS NOT NULL AND r.msgid IS NULL AND (r.state = 5 OR r.state IN (0, 6) AND r.in_doubt)
 		          AND r.updated_at BETWEEN e.at - $2::interval AND e.at + $3::interval
-		        ORDER BY r.updated_at DESC LIMIT 1) r ON true
+		        ORDER BY r.updated_at < e.at, abs(extract(epoch FROM r.updated_at - e.at)) LIMIT 1) r ON true
 		 ORDER BY e.received_at`, wait, before, after, limit)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Claimant, err error) {
 		return c, row.Scan(&c.Event.MsgID, &c.Event.OpenID, &c.Event.TemplateID, &c.Event.Code, &c.Event.At, &c.AppID, &c.Chunk.TaskID, &c.Chunk.No, &c.Seq, &c.Found)
@@ -118,6 +118,20 @@ func (s *Store) ClaimEvent(ctx context.Context, c Claimant) (ok bool, err error)
 	return ok && err == nil, wrap(err, "claim event for chunk %d/%d", c.Chunk.TaskID, c.Chunk.No)
 }
 
+// DropEvents settles events that nobody can be: of messages that another system sent, or of recipients that were purged.
+func (s *Store) DropEvents(ctx context.Context, events []Claimant) error {
+	if len(events) == 0 {
+		return nil
+	}
+	msgids, apps := make([]int64, len(events)), make([]int32, len(events))
+	for i, e := range events {
+		msgids[i], apps[i] = e.Event.MsgID, e.AppID
+	}
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE sent_event e SET settled_at = clock_timestamp() FROM unnest($1::bigint[], $2::int[]) n(msgid, app_id) WHERE e.msgid = n.msgid AND e.app_id = n.app_id`, msgids, apps)
+	return wrap(err, "drop events")
+}
+
 // claimEvent settles one recipient. Its unit, where it still holds one, is spent; one that waits to be sent to again by the task's policy
 // has spent it already. A chunk with nothing open left is done by the run that looks at it next, or here.
 //
@@ -125,14 +139,14 @@ func (s *Store) ClaimEvent(ctx context.Context, c Claimant) (ok bool, err error)
 var claimEvent = `
 	WITH p AS MATERIALIZED (
 	    SELECT r.ctid AS rid, r.state, r.permit_id FROM recipient r
-	     WHERE r.audience_id = $1 AND r.seq = $2 AND r.msgid IS NULL AND (r.state = 5 OR r.state = 0 AND r.in_doubt)),
+	     WHERE r.audience_id = $1 AND r.seq = $2 AND r.msgid IS NULL AND (r.state = 5 OR r.state IN (0, 6) AND r.in_doubt)),
 	settled AS (
 	    UPDATE recipient x SET state = 2, reason = NULL, ambiguous = false, in_doubt = false, msgid = $3, retry_at = NULL, sent_at = $5,
-	           delivery = CASE WHEN $4 = 0 THEN 1 ELSE 2 END, platform_code = CASE WHEN $4 <> 0 THEN $4::int END, updated_at = clock_timestamp()
+	           delivery = CASE WHEN $4::bigint = 0 THEN 1 ELSE 2 END, platform_code = CASE WHEN $4::bigint <> 0 THEN least(greatest($4::bigint, -2147483648), 2147483647)::int END, updated_at = clock_timestamp()
 	      FROM p WHERE x.ctid = p.rid RETURNING p.state),
 	spent AS (UPDATE subscription SET ` + subscriptionPermits.spend + ` WHERE id = ANY (ARRAY(SELECT permit_id FROM p)) AND ` + subscriptionPermits.held + `),
 	counted AS (
-	    UPDATE chunk c SET sent = c.sent + 1, unknown = c.unknown - CASE WHEN n.state = 5 THEN 1 ELSE 0 END, pending = c.pending - CASE WHEN n.state = 0 THEN 1 ELSE 0 END,
+	    UPDATE chunk c SET sent = c.sent + 1, unknown = c.unknown - CASE WHEN n.state = 5 THEN 1 ELSE 0 END, pending = c.pending - CASE WHEN n.state = 0 THEN 1 ELSE 0 END, waiting = c.waiting - CASE WHEN n.state = 6 THEN 1 ELSE 0 END,
 	           updated_at = clock_timestamp(),
 	           reasons = CASE WHEN n.state = 5 THEN (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(add_reasons(c.reasons, '{"14": -1}')) WHERE value <> '0') ELSE c.reasons END
 	      FROM settled n WHERE c.task_id = $6 AND c.no = $7)

@@ -209,7 +209,9 @@ func (o Outcome) flags() int16 {
 	if o.Ambiguous {
 		f |= flagAmbiguous
 	}
-	if o.Permit == PermitKept || o.State != push.Pending && o.Permit != PermitFreed {
+	// Whoever ends unknown names a permit only while that is reserved for him: settling him takes it.
+	dead := o.State == push.Unknown && o.Permit == PermitDied
+	if o.Permit == PermitKept || o.State != push.Pending && o.Permit != PermitFreed && !dead {
 		f |= flagKeepPermit
 	}
 	if o.Permit == PermitDied || o.Permit == PermitSpent && o.State == push.Pending {

@@ -29,17 +29,16 @@ func (s *Store) ChunksOf(ctx context.Context, taskID int64, seqs []int32) ([]Chu
 	return list, wrap(err, "find chunks of task %d", taskID)
 }
 
-// resolveChunk finds the permits by key and updates them by ctid. A reason that nobody is left with goes.
+// resolveChunk updates the permits by id: others may use the same counter meanwhile. A reason that nobody is left with goes.
 func resolveChunk(k *permits, fate string) string {
 	return `
 	WITH p AS MATERIALIZED (
-	    SELECT r.ctid AS rid, f.fid FROM recipient r
-	      LEFT JOIN LATERAL (SELECT f.ctid AS fid FROM ` + k.table + ` f WHERE f.id = r.permit_id AND ` + k.held + ` LIMIT 1) f ON true
+	    SELECT r.ctid AS rid, r.permit_id FROM recipient r
 	     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 5 AND ($4::int[] IS NULL OR r.seq = ANY ($4))),
 	resolved AS (
 	    UPDATE recipient x SET state = $5, reason = nullif($6::smallint, 0), ambiguous = false, note = $7, updated_at = clock_timestamp()
 	      FROM p WHERE x.ctid = p.rid RETURNING 1),
-	fate AS (UPDATE ` + k.table + ` f SET ` + fate + ` FROM p WHERE f.ctid = p.fid),
+	fate AS (UPDATE ` + k.table + ` SET ` + fate + ` WHERE id = ANY (ARRAY(SELECT permit_id FROM p)) AND ` + k.held + `),
 	n AS (SELECT count(*)::int AS n FROM resolved),
 	counted AS (
 	    UPDATE chunk SET unknown = unknown - n.n, sent = sent + CASE WHEN $5 = 2 THEN n.n ELSE 0 END, failed = failed + CASE WHEN $5 = 3 THEN n.n ELSE 0 END,

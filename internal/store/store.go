@@ -166,6 +166,12 @@ func wrap(err error, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", what, readable(err))
 }
 
+// IsDeadlock says that a transaction was undone because it and another one waited for each other.
+func IsDeadlock(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "40P01"
+}
+
 // violates says whether err is the violation of the constraint named.
 func violates(err error, constraint string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)

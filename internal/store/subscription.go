@@ -15,6 +15,8 @@ type SubscriptionReport struct {
 	// Accepted is one more message that the person allows; for a long-term template, any number. TurnedOff ends what was allowed. With
 	// neither the person only declined to allow one more.
 	Accepted, TurnedOff bool
+	// At is when; zero is now. What was turned off before the last acceptance stays accepted: reports come late, and again.
+	At time.Time
 }
 
 // InsertSubscriptions takes reports in and returns how many were new; of two with the same id the first counts. Of one batch for the
@@ -24,27 +26,38 @@ func (s *Store) InsertSubscriptions(ctx context.Context, appID int32, reports []
 		return 0, nil
 	}
 	n := len(reports)
-	ids, openIDs, templates, accepted, off := make([]string, n), make([]string, n), make([]string, n), make([]bool, n), make([]bool, n)
+	ids, openIDs, templates, accepted, off, at := make([]string, n), make([]string, n), make([]string, n), make([]bool, n), make([]bool, n), make([]*time.Time, n)
 	for i, r := range reports {
+		if !r.At.IsZero() {
+			at[i] = &r.At
+		}
 		ids[i], openIDs[i], templates[i], accepted[i], off[i] = r.ID, r.OpenID, r.TemplateID, r.Accepted, r.TurnedOff
 	}
 	err = s.db(ctx).QueryRow(ctx, `
 		WITH n AS MATERIALIZED (
-		    SELECT DISTINCT ON (id) * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
-		           WITH ORDINALITY AS n(id, openid, template_id, accepted, turned_off, ord) ORDER BY id, ord),
+		    SELECT DISTINCT ON (id) * FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::timestamptz[])
+		           WITH ORDINALITY AS n(id, openid, template_id, accepted, turned_off, at, ord) ORDER BY id, ord),
 		added AS (INSERT INTO subscription_report (app_id, id) SELECT $1, id FROM n ORDER BY id ON CONFLICT (app_id, id) DO NOTHING RETURNING id),
 		summed AS (
-		    SELECT n.openid, n.template_id, count(*) FILTER (WHERE n.accepted) AS units, bool_or(n.turned_off) AS turned_off
+		    SELECT n.openid, n.template_id, count(*) FILTER (WHERE n.accepted) AS units, max(coalesce(n.at, now())) FILTER (WHERE n.turned_off) AS off_at,
+		           max(coalesce(n.at, now())) FILTER (WHERE n.accepted) AS accepted_at
 		      FROM n JOIN added USING (id) GROUP BY 1, 2),
 		kept AS (
-		    INSERT INTO subscription AS s (app_id, openid, template_id, available, long_term, turned_off)
-		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, t.long_term, m.turned_off
+		    INSERT INTO subscription AS s (app_id, openid, template_id, available, long_term, off_at, accepted_at)
+		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, t.long_term, m.off_at, m.accepted_at
 		      FROM summed m CROSS JOIN LATERAL (SELECT coalesce((SELECT long_term FROM template WHERE app_id = $1 AND template_id = m.template_id), false) AS long_term) t
-		     WHERE m.units > 0 OR m.turned_off ORDER BY m.openid, m.template_id
-		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, turned_off = excluded.turned_off, updated_at = now(),
-		       available = CASE WHEN excluded.turned_off THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END)
-		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off).Scan(&added)
+		     WHERE m.units > 0 OR m.off_at IS NOT NULL ORDER BY m.openid, m.template_id
+		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, off_at = greatest(s.off_at, excluded.off_at), accepted_at = greatest(s.accepted_at, excluded.accepted_at), updated_at = now(),
+		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END)
+		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off, at).Scan(&added)
 	return added, wrap(err, "insert subscriptions")
+}
+
+// PurgeOpenIDCalls removes at most limit openids that are free again.
+func (s *Store) PurgeOpenIDCalls(ctx context.Context, limit int) (int, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		DELETE FROM openid_call WHERE ctid = ANY (ARRAY(SELECT ctid FROM openid_call WHERE free_at < clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED))`, limit)
+	return int(tag.RowsAffected()), wrap(err, "purge calls")
 }
 
 // PurgeSubscriptionReports forgets at most limit reports taken in before the time given: what is reported again after that counts again.

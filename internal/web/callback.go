@@ -19,8 +19,19 @@ const callbackPath = "/callbacks/wechat/{app}"
 // callbackPatience is how long a message push may take: the platform gives up after 5 s, and comes again.
 const callbackPatience = 4 * time.Second
 
+// maxPushes is how many message pushes are looked at at a time: whoever calls the address without being the platform holds up nobody else.
+const maxPushes = 16
+
+// errBusy says that more message pushes come than are looked at at a time.
+var errBusy = errors.New("too many message pushes at a time")
+
 // echoCallback answers the platform's verification of the address. A plain signature does not cover the text that goes back.
 func (s *Server) echoCallback(w http.ResponseWriter, r *http.Request) {
+	if !s.pushes.TryAcquire(1) {
+		s.refuseCallback(w, r, errBusy)
+		return
+	}
+	defer s.pushes.Release(1)
 	ctx, cancel := context.WithTimeout(r.Context(), callbackPatience)
 	defer cancel()
 	echo, err := s.d.EchoCallback(ctx, r.PathValue("app"), r.URL.Query())
@@ -37,6 +48,12 @@ func (s *Server) echoCallback(w http.ResponseWriter, r *http.Request) {
 func (s *Server) takeCallback(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), callbackPatience)
 	defer cancel()
+	if !s.pushes.TryAcquire(1) {
+		s.refuseCallback(w, r, errBusy)
+		return
+	}
+	defer s.pushes.Release(1)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(callbackPatience)) // where it cannot be set, the server's own holds
 	body, err := io.ReadAll(io.LimitReader(r.Body, callback.MaxBodyBytes+1))
 	if err == nil {
 		err = s.d.TakeCallback(ctx, r.PathValue("app"), r.URL.Query(), body)

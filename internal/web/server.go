@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"riverqueue.com/riverui"
 
 	"minipush/internal/dispatch"
@@ -52,6 +53,7 @@ type Server struct {
 	tokens   *auth.Tokens
 	jobs     *riverui.Handler
 	metrics  *metrics
+	pushes   *semaphore.Weighted
 	schema   schemaCheck
 	stopping atomic.Bool
 
@@ -64,7 +66,7 @@ type Server struct {
 func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) (*Server, error) {
 	cfg.ShutdownTimeout = cmp.Or(cfg.ShutdownTimeout, 20*time.Second)
 	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, 30*time.Second)
-	s := &Server{cfg: cfg, d: d, store: st, log: log}
+	s := &Server{cfg: cfg, d: d, store: st, log: log, pushes: semaphore.NewWeighted(maxPushes)}
 	s.tokens = auth.New(cfg.Tokens, st, log)
 	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout, Stall: cfg.Stall}, d, st, s.tokens, log)
 	s.metrics = newMetrics(d, st, log)

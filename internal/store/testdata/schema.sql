@@ -321,10 +321,12 @@ CREATE TABLE openid_call (
     app_id integer NOT NULL,
     audience_id bigint NOT NULL,
     seq integer NOT NULL,
+    free_at timestamp with time zone,
     CONSTRAINT openid_call_pkey PRIMARY KEY (openid, app_id)
-);
+) WITH (fillfactor=70, vacuum_truncate=off, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0);
 CREATE INDEX openid_call_recipient_idx ON public.openid_call USING btree (audience_id, seq);
 COMMENT ON TABLE openid_call IS 'Openids for which a call of the subscribe channel is in flight, with the recipient that it is for.';
+COMMENT ON COLUMN openid_call.free_at IS 'The process that made the call is dead: the openid is free from then on, when nobody can still have it under way.';
 
 CREATE TABLE openid_move (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -496,7 +498,8 @@ CREATE TABLE subscription (
     suspect integer NOT NULL DEFAULT 0,
     used bigint NOT NULL DEFAULT 0,
     long_term boolean NOT NULL DEFAULT false,
-    turned_off boolean NOT NULL DEFAULT false,
+    accepted_at timestamp with time zone,
+    off_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
     CONSTRAINT subscription_pkey PRIMARY KEY (id),
@@ -508,7 +511,7 @@ COMMENT ON TABLE subscription IS 'Permits of the subscribe channel: how many mes
 COMMENT ON COLUMN subscription.reserved IS 'Claimed by recipients that are sending, or whose outcome is not known.';
 COMMENT ON COLUMN subscription.suspect IS 'Set aside when the platform answered 43101 although units were left here: the person may have turned the messages off, or the count is wrong.';
 COMMENT ON COLUMN subscription.long_term IS 'The template is a long-term one: available is 1 while the person accepts, and messages take nothing.';
-COMMENT ON COLUMN subscription.turned_off IS 'The person turned the messages of the template off; what was allowed before is gone.';
+COMMENT ON COLUMN subscription.off_at IS 'When the person turned the messages of the template off; what was allowed before is gone.';
 
 CREATE TABLE subscription_report (
     app_id integer NOT NULL,
