@@ -47,6 +47,7 @@ var thirdParty = map[string][]string{ //nolint:gochecknoglobals // a table
 	"github.com/rivo/uniseg":                     {"internal/push", "cmd/minipush"}, // characters as a person counts them
 	"github.com/robfig/cron":                     {"internal/cronspec", "internal/dispatch"},
 	"github.com/schollz/progressbar":             {"cmd/minipush"},
+	"github.com/spf13/pflag":                     {"cmd/minipush"}, // cobra's flags
 	"github.com/spf13/cobra":                     {"cmd/minipush", "cmd/bench"},
 	"github.com/xuri/excelize":                   {"internal/intake", "internal/export"},
 	"go.yaml.in/yaml":                            {"internal/config", "cmd/minipush/template.go"},

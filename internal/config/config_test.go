@@ -167,7 +167,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 	_, err = config.Load("", []string{"MINIPUSH_SEND_WORKERS=0", "MINIPUSH_CRON_EXPIRE_FORM_IDS=TZ=UTC", "MINIPUSH_TIME_ZONE=Peking"})
 	require.EqualError(t, err, "MINIPUSH_SEND_WORKERS: send.workers: 0 is below the minimum of 1\n"+
 		"MINIPUSH_TIME_ZONE: time_zone: time zone \"Peking\" is not known\n"+
-		"MINIPUSH_CRON_EXPIRE_FORM_IDS: cron.expire_form_ids: bad cron spec: is empty")
+		"MINIPUSH_CRON_EXPIRE_FORM_IDS: cron.expire_form_ids: bad cron spec: it is empty")
 }
 
 func TestUnknownVariableIsAWarning(t *testing.T) {
