@@ -50,7 +50,7 @@ func TestStop_NoCallStartsASecondAfterTheAnswer(t *testing.T) {
 				}
 				b.send(task.ID)
 				b.eventually("passed", func() bool { return b.count(`SELECT count(*) FROM task WHERE canary_passed_at IS NOT NULL`) == 1 })
-				b.faults(sim.Faults{LatencyMS: 800})
+				b.faults(sim.Faults{LatencyMS: 2500}) // longer than the stop takes to answer on any machine
 				b.eventually("both send", func() bool {
 					return b.count(`SELECT count(DISTINCT node_id) FROM chunk WHERE state = 'running' AND sending > 0`) == 2
 				})
