@@ -121,7 +121,7 @@ func (w *world) heard(t *testing.T) {
 // flight at the kills; and once the platform's events are in, each message that arrived is sent (invariants 5, 7 and 8).
 func TestChaos_Subscribe_NobodyTwiceAndTheRestUnknown(t *testing.T) {
 	t.Parallel()
-	recipients, faults := 1500, 6
+	recipients, faults := 1000, 5
 	if *longFlag {
 		recipients, faults = 10_000, 12
 	}

@@ -15,6 +15,8 @@ import (
 const (
 	// runLimit bounds a run: after it no more rows are claimed, and the chunk is queued again behind the others.
 	runLimit = 20 * time.Second
+	// maxTokens is how many tokens of one call the platform may refuse before the task is paused.
+	maxTokens = 3
 	// contendedWait is how long a row waits whose permit a rival holds for the moment.
 	contendedWait = 500 * time.Millisecond
 )
@@ -286,11 +288,15 @@ func (r *run) call(ctx context.Context, c store.Claimed, p *pacer, at time.Time)
 		a.started, a.at, a.result = true, time.Now(), wechat.Result{Class: wechat.ClassField, NotSent: true, Msg: err.Error(), Err: err}
 		return a
 	}
-	if r.attempt(ctx, &a, message, p, at); a.result.Class == wechat.ClassToken {
-		// The platform has given the token up, and nothing was sent: once more, as a call of its own.
-		if r.attempt(ctx, &a, message, p, time.Time{}); a.result.Class == wechat.ClassToken {
+	r.attempt(ctx, &a, message, p, at)
+	for tokens := 1; a.result.Class == wechat.ClassToken; tokens++ {
+		// The platform has given the token up, and nothing was sent: again, as a call of its own. It may give up two in a row, but a third
+		// says that there is something to mend.
+		if tokens == maxTokens {
 			a.result.Class = wechat.ClassConfig
+			break
 		}
+		r.attempt(ctx, &a, message, p, time.Time{})
 	}
 	a.at = time.Now()
 	return a

@@ -91,3 +91,19 @@ func TestToken_DatabaseAwayOpensNoBreaker(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM recipient WHERE attempt <> 1`), "a call that was not made is no attempt")
 	b.once(users)
 }
+
+// The platform may give up two tokens in a row, as when it is asked to from elsewhere: the call goes out with the third. A third that is
+// refused says that there is something to mend.
+func TestToken_TwoRefusedInARowAreNoReasonToStop(t *testing.T) {
+	t.Parallel()
+	for refused, state := range map[int]push.TaskState{2: push.TaskDone, 3: push.TaskPaused} {
+		b := setup(t, nil)
+		b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 40001, Count: int64(refused)}}})
+		task := b.draft(b.users(1, 1))
+		b.work(b.d)
+		b.send(task.ID)
+		b.wait(task.ID, state)
+		b.quiet()
+		require.Zero(t, b.count(`SELECT count(*) FROM form_id WHERE state = 1`), "and costs no permit")
+	}
+}
