@@ -261,25 +261,6 @@ func (d *Dispatcher) breakTasks(ctx context.Context, b store.Breaker) error {
 	return err
 }
 
-// withBreakerOf runs fn in a transaction that holds the app's breaker, if it is open, and the app's row, in this order; b is nil if it
-// is not open.
-func (d *Dispatcher) withBreakerOf(ctx context.Context, app int32, fn func(ctx context.Context, b *store.Breaker) error) error {
-	return d.st.InTx(ctx, func(ctx context.Context) error {
-		open, err := d.st.LockBreaker(ctx, app)
-		b := &open
-		if errors.Is(err, push.ErrNotFound) {
-			b, err = nil, nil
-		}
-		if err == nil {
-			err = d.st.LockAppID(ctx, app)
-		}
-		if err != nil {
-			return err
-		}
-		return fn(ctx, b)
-	})
-}
-
 // probed takes the answer of the one call that tries the platform again.
 func (r *run) probed(ctx context.Context, v verdict) {
 	var err error

@@ -72,50 +72,48 @@ const endpointKept = 3 * time.Second
 
 // openEndpoint is an endpoint as it was opened, or why it could not be.
 type openEndpoint struct {
-	app   push.App
 	e     *callback.Endpoint
 	err   error
 	until time.Time
 }
 
 // callbackOf finds the endpoint of an app.
-func (d *Dispatcher) callbackOf(ctx context.Context, key string) (push.App, *callback.Endpoint, error) {
+func (d *Dispatcher) callbackOf(ctx context.Context, key string) (*callback.Endpoint, error) {
 	if kept, ok := d.endpoints.Load(key); ok {
 		if o, _ := kept.(openEndpoint); time.Now().Before(o.until) {
-			return o.app, o.e, o.err
+			return o.e, o.err
 		}
 		d.endpoints.Delete(key)
 	}
-	app, e, err := d.openCallback(ctx, key)
+	e, err := d.openCallback(ctx, key)
 	if err == nil || errors.Is(err, ErrNoCallback) {
-		d.endpoints.Store(key, openEndpoint{app, e, err, time.Now().Add(endpointKept)})
+		d.endpoints.Store(key, openEndpoint{e, err, time.Now().Add(endpointKept)})
 	}
-	return app, e, err
+	return e, err
 }
 
-func (d *Dispatcher) openCallback(ctx context.Context, key string) (app push.App, e *callback.Endpoint, err error) {
+func (d *Dispatcher) openCallback(ctx context.Context, key string) (*callback.Endpoint, error) {
 	app, mode, sealed, err := d.st.Callback(ctx, key)
 	if err != nil {
-		return app, nil, err
+		return nil, err
 	}
 	if mode == "" {
-		return app, nil, ErrNoCallback
+		return nil, ErrNoCallback
 	}
 	text, err := d.cfg.Key.Open(sealed, callbackContext(app.ID))
 	if err != nil {
-		return app, nil, fmt.Errorf("open callback of app %q: %w", key, err)
+		return nil, fmt.Errorf("open callback of app %q: %w", key, err)
 	}
 	spec := CallbackSpec{Mode: callback.Mode(mode)}
 	if err := json.Unmarshal(text, &spec); err != nil {
-		return app, nil, fmt.Errorf("read callback of app %q: %w", key, err)
+		return nil, fmt.Errorf("read callback of app %q: %w", key, err)
 	}
-	e, err = endpoint(app.AppID, spec)
-	return app, e, err
+	return endpoint(app.AppID, spec)
 }
 
 // EchoCallback answers the platform's verification of an app's address.
 func (d *Dispatcher) EchoCallback(ctx context.Context, key string, query url.Values) (string, error) {
-	_, e, err := d.callbackOf(ctx, key)
+	e, err := d.callbackOf(ctx, key)
 	if err != nil {
 		return "", err
 	}
@@ -125,7 +123,7 @@ func (d *Dispatcher) EchoCallback(ctx context.Context, key string, query url.Val
 // TakeCallback takes one message push in: it is verified, and what it says is kept, before this returns. The errors of package callback
 // say why one is refused; after any other the platform is to send it again.
 func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Values, body []byte) error {
-	app, e, err := d.callbackOf(ctx, key)
+	e, err := d.callbackOf(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -134,7 +132,8 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 		d.log.DebugContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
 		return err
 	}
-	if app, err = d.st.App(ctx, key); err != nil { // as it is now: who counts may have changed
+	app, err := d.st.App(ctx, key) // as it is now: who counts may change at any time
+	if err != nil {
 		return err
 	}
 	var reports []store.SubscriptionReport

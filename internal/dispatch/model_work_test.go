@@ -103,7 +103,7 @@ func (w *world) takeOver(d *dispatch.Dispatcher) error {
 	}
 	w.platform.takenOver()
 	for key, node := range owners {
-		freed, err := w.st.FreeChunk(w.ctx, key, node, 0)
+		freed, _, err := w.st.FreeChunk(w.ctx, key, node, 0)
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func judge(a answer, personal bool, margin time.Duration) verdict {
 	case a.result.Ambiguous && a.channel.ResendSafe():
 		v.keep(a)
 	case a.result.Ambiguous:
-		v.unsure(a)
+		v.unsure(a, store.PermitSpent)
 	default:
 		v.certain(a, personal)
 	}
@@ -101,11 +101,8 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 			v.keep(a)
 		case a.at.Before(a.ExpiresAt.Add(-margin)):
 			v.dead(a)
-		case a.resendAfter > 0 && a.Tries+1 < maxPermits:
-			v.again(a.resendAfter)
 		default:
-			v.State, v.Reason, v.Ambiguous, v.Permit = push.Unknown, push.Unsure, true, store.PermitKept
-			v.Note = a.result.Msg
+			v.unsure(a, store.PermitDied)
 		}
 	default:
 		v.keep(a)
@@ -116,12 +113,6 @@ func (v *verdict) afterAmbiguous(a answer, margin time.Duration) {
 // codeInvalidFormID is the only refusal that can end an ambiguity: the platform says that the formId was not used.
 const codeInvalidFormID = 41028
 
-// again goes on with another permit though this one may have got through: the one exception of invariant 5, by the task's policy.
-// It waits until no process can still make the earlier call.
-func (v *verdict) again(wait time.Duration) {
-	v.State, v.InDoubt, v.Permit, v.RetryIn = push.Pending, true, store.PermitDied, wait
-}
-
 // keep tries again later with the same permit: the message may have got through.
 func (v *verdict) keep(a answer) {
 	v.State, v.Ambiguous, v.Permit = push.Pending, true, store.PermitKept
@@ -129,16 +120,16 @@ func (v *verdict) keep(a answer) {
 	v.Note = a.result.Msg
 }
 
-// unsure ends a recipient whose message may have got through where the call must not be made again (invariant 5); by the task's policy
-// it is made again with another permit, once nobody can still make the earlier one.
-func (v *verdict) unsure(a answer) {
-	v.Note = a.result.Msg
+// unsure ends a recipient whose message may have got through where the call cannot be made again with its permit (invariant 5). The one
+// exception, by the task's policy: it goes on with another permit, once no process can still make the earlier call; gone is what becomes of
+// this one.
+func (v *verdict) unsure(a answer, gone store.PermitFate) {
 	if a.resendAfter > 0 && a.Tries+1 < maxPermits {
-		v.again(a.resendAfter)
-		v.Permit = store.PermitSpent
+		v.State, v.InDoubt, v.Permit, v.RetryIn = push.Pending, true, gone, a.resendAfter
 		return
 	}
 	v.State, v.Reason, v.Ambiguous, v.Permit = push.Unknown, push.Unsure, true, store.PermitKept
+	v.Note = a.result.Msg
 }
 
 // certain judges an answer that is no doubt about this call.

@@ -37,7 +37,17 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 				return err
 			}
 		}
-		return d.withBreakerOf(ctx, p.AppID, func(ctx context.Context, b *store.Breaker) error { return d.cut(ctx, taskID, b) })
+		return d.st.InTx(ctx, func(ctx context.Context) error {
+			// In this order before the task's row: so does whoever changes them with it.
+			b, open, err := d.st.LockBreakerOf(ctx, taskID)
+			if err == nil {
+				err = d.st.LockAppID(ctx, p.AppID)
+			}
+			if err != nil {
+				return err
+			}
+			return d.cut(ctx, taskID, b, open)
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("plan task %d: %w", taskID, err)
@@ -61,8 +71,8 @@ func (d *Dispatcher) planState(ctx context.Context, taskID int64) (p planState, 
 }
 
 // cut makes the chunks, in the transaction that ctx carries, unless the task was stopped meanwhile or its product is no longer
-// what was scheduled. b is the open breaker of the app, whose probe alone may call; nil if it is not open.
-func (d *Dispatcher) cut(ctx context.Context, taskID int64, b *store.Breaker) error {
+// what was scheduled. Where the breaker of the app is open, its probe alone may call.
+func (d *Dispatcher) cut(ctx context.Context, taskID int64, b store.Breaker, open bool) error {
 	p, err := d.st.LockPlan(ctx, taskID)
 	if err != nil || p.State != push.TaskSending || p.Planned {
 		return err
@@ -73,8 +83,8 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64, b *store.Breaker) er
 	if p.QuotaUntil != nil {
 		return d.quotaOut(ctx, p.AppID, taskID, false, *p.QuotaUntil, "今日推送次数已用完", "The quota of the day is used up")
 	}
-	if b != nil && b.ProbeTask != taskID {
-		return d.breakTasks(ctx, *b)
+	if open && b.ProbeTask != taskID {
+		return d.breakTasks(ctx, b)
 	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)

@@ -132,10 +132,7 @@ func (d *Dispatcher) freeDead(ctx context.Context) error {
 func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, why string) (freed bool, err error) {
 	var inDoubt int
 	err = d.st.InTx(ctx, func(ctx context.Context) error {
-		if inDoubt, err = d.st.InFlight(ctx, key); err != nil {
-			return err
-		}
-		if freed, err = d.st.FreeChunk(ctx, key, node, d.resendWait(push.ChannelSubscribe)); err != nil || !freed {
+		if freed, inDoubt, err = d.st.FreeChunk(ctx, key, node, d.resendWait(push.ChannelSubscribe)); err != nil || !freed {
 			return err
 		}
 		queued, ok, err := d.st.QueueFreed(ctx, key)

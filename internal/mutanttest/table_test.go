@@ -105,7 +105,7 @@ func ambiguous() []mutant {
 			"UPDATE recipient SET state = 0, ambiguous = true, retry_at = NULL,", "UPDATE recipient SET state = 0, ambiguous = false, permit_id = NULL, retry_at = NULL,",
 			dispatchDir, []string{"TestTakeover_ChunkOfADeadNode"}},
 		{5, "a call without an answer is made again where permits are counted", "internal/dispatch/outcome.go",
-			"	case a.result.Ambiguous:\n		v.unsure(a)", "	case a.result.Ambiguous:\n		v.release(0)",
+			"	case a.result.Ambiguous:\n		v.unsure(a, store.PermitSpent)", "	case a.result.Ambiguous:\n		v.release(0)",
 			dispatchDir, []string{"TestSubscribe_AmbiguousIsUnknown"}},
 		{5, "a used formId after an ambiguous attempt is dead, and the next one is tried", "internal/dispatch/outcome.go",
 			"	case wechat.ClassPermitUsed:\n		v.sent()\n		v.Inferred = true", "	case wechat.ClassPermitUsed:\n		v.dead(a)",

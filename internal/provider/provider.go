@@ -38,8 +38,6 @@ type Channel interface {
 	Send(ctx context.Context, client *wechat.Client, m Message) wechat.Result
 	// Explain says what a code of this channel means.
 	Explain(code int) (wechat.Advice, bool)
-	// Path is the call's path, by which the platform counts its quota.
-	Path() string
 	// CheckTemplate says what stands against a template of this channel, beside what stands against any.
 	CheckTemplate(t push.Template) error
 	// CheckTask looks at what the messages of a task say, as far as it is the same for all, before any is sent. bound is the template with
@@ -65,8 +63,6 @@ func (formID) ResendSafe() bool { return wechat.ChannelFormID.ResendSafe() }
 func (formID) Explain(code int) (wechat.Advice, bool) {
 	return wechat.Explain(wechat.ChannelFormID, code)
 }
-
-func (formID) Path() string { return wechat.PathTemplateSend }
 
 func (formID) Send(ctx context.Context, client *wechat.Client, m Message) wechat.Result {
 	return client.SendTemplate(ctx, wechat.TemplateMessage{ToUser: m.OpenID, TemplateID: m.TemplateID, Page: m.Page, FormID: m.Permit, Data: m.Data, Token: m.Token})

@@ -19,8 +19,6 @@ func (subscribe) Explain(code int) (wechat.Advice, bool) {
 	return wechat.Explain(wechat.ChannelSubscribe, code)
 }
 
-func (subscribe) Path() string { return wechat.PathSubscribeSend }
-
 func (subscribe) Send(ctx context.Context, client *wechat.Client, m Message) wechat.Result {
 	return client.SendSubscribe(ctx, wechat.SubscribeMessage{ToUser: m.OpenID, TemplateID: m.TemplateID, Page: m.Page, Data: m.Data, Token: m.Token})
 }

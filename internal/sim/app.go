@@ -68,3 +68,10 @@ func (a *app) hasPage(page []byte) bool {
 	path, _, _ := strings.Cut(string(page), "?")
 	return a.pages[path]
 }
+
+// known says whether an appid is registered, or registers itself by being named.
+func (s *Sim) known(appID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.app(appID) != nil
+}

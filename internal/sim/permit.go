@@ -97,11 +97,8 @@ func (s *Sim) handleMint(w http.ResponseWriter, r *http.Request) {
 	if in.PerUser == 0 {
 		in.PerUser = 1
 	}
-	s.mu.Lock()
-	known := s.app(in.AppID) != nil
-	s.mu.Unlock()
 	switch {
-	case !known:
+	case !s.known(in.AppID):
 		writeProblem(w, errors.New("appid is missing or not registered"))
 	case in.PerUser < 0 || in.PerUser > maxPerUser:
 		writeProblem(w, errors.New("per_user must be 1 to 100"))

@@ -73,15 +73,9 @@ func (s *Sim) leave(c *subscribeCall) {
 // other refusal costs a subscription. Sim.mu is held: of two calls with one left only one gets past it.
 func (s *Sim) deliverSubscribe(tokenValue string, k *work, c *subscribeCall, parsed verdict, arrived time.Time) verdict {
 	now := s.now()
-	a, v := s.authorize(tokenValue, now)
-	if a == nil {
+	a, v := s.admit(tokenValue, parsed, pathSubscribeSend, now)
+	if v.code != codeOK {
 		return v
-	}
-	if parsed.code != codeOK && parsed.code != codeInvalidField {
-		return parsed
-	}
-	if code := a.subscribeUsage.take(now, s.faults.set.QuotaPerDay, s.faults.set.RatePerMinute); code != codeOK {
-		return verdict{code: code}
 	}
 	m := &k.msg
 	sub := a.subscriptions[consent{string(m.toUser), string(m.templateID)}]

@@ -133,11 +133,8 @@ func (s *Sim) handleSubscribe(w http.ResponseWriter, r *http.Request) {
 	if in.Times == 0 {
 		in.Times = 1
 	}
-	s.mu.Lock()
-	known := s.app(in.AppID) != nil
-	s.mu.Unlock()
 	switch {
-	case !known:
+	case !s.known(in.AppID):
 		writeProblem(w, errors.New("appid is missing or not registered"))
 	case in.TemplateID == "" || len(in.OpenIDs) == 0:
 		writeProblem(w, errors.New("template_id and openids are required"))

@@ -78,22 +78,29 @@ func readBody(body io.Reader, dst []byte) ([]byte, error) {
 	}
 }
 
+// admit makes the checks that come before those of a channel: the token, the form of the body, and the quota of the
+// path. Sim.mu is held.
+func (s *Sim) admit(tokenValue string, parsed verdict, path string, now time.Time) (*app, verdict) {
+	a, v := s.authorize(tokenValue, now)
+	if a == nil {
+		return nil, v
+	}
+	if parsed.code != codeOK && parsed.code != codeInvalidField {
+		return nil, parsed
+	}
+	return a, verdict{code: a.usageOf(path).take(now, s.faults.set.QuotaPerDay, s.faults.set.RatePerMinute)}
+}
+
 // deliverTemplate checks a message in the platform's order and delivers it. The permit is looked at last, so that no
 // other refusal costs one. Sim.mu is held: two calls with one formId never both get past it (invariant 1).
 func (s *Sim) deliverTemplate(tokenValue string, k *work, parsed verdict, arrived time.Time) verdict {
 	now := s.now()
-	a, v := s.authorize(tokenValue, now)
-	if a == nil {
+	a, v := s.admit(tokenValue, parsed, pathTemplateSend, now)
+	if v.code != codeOK {
 		return v
 	}
-	if parsed.code != codeOK && parsed.code != codeInvalidField {
-		return parsed
-	}
-	if code := a.usage.take(now, s.faults.set.QuotaPerDay, s.faults.set.RatePerMinute); code != codeOK {
-		return verdict{code: code}
-	}
 	m := &k.msg
-	if len(m.toUser) == 0 || len(m.toUser) > maxOpenID || bytes.ContainsAny(m.toUser, " \t\r\n") {
+	if !isOpenID(m.toUser) {
 		return verdict{code: codeInvalidOpenID}
 	}
 	t, ok := a.template(m.templateID)

@@ -311,8 +311,8 @@ func (s *Store) RunningOn(ctx context.Context, node int64, age time.Duration) ([
 
 // FreeChunk takes a chunk from a node that does not run it, or no longer lives. Its lease moves on, so that the run before
 // can write nothing more, and the rows that it left in sending become pending and ambiguous, with their permits, in the same
-// transaction (see [Store.Recover]; resendAfter is Run.ResendAfter): they do not wait for a worker. A row that somebody holds at the moment is left for the next time.
-func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64, resendAfter time.Duration) (freed bool, err error) {
+// transaction (see [Store.Recover]; resendAfter is Run.ResendAfter): they do not wait for a worker. left is how many these were. A row that somebody holds at the moment is left for the next time.
+func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64, resendAfter time.Duration) (freed bool, left int, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		run := Run{TaskID: key.TaskID, No: key.No, ResendAfter: resendAfter}
 		var bound string
@@ -325,18 +325,13 @@ func (s *Store) FreeChunk(ctx context.Context, key ChunkKey, node int64, resendA
 		if isNoRows(err) {
 			return nil
 		}
-		if freed = err == nil; err != nil || run.Left == 0 {
+		freed, left = err == nil, run.Left
+		if err != nil || left == 0 {
 			return err
 		}
 		return s.recoverRows(ctx, run)
 	})
-	return freed && err == nil, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
-}
-
-// InFlight is how many recipients of a chunk are being called, or were when its run died.
-func (s *Store) InFlight(ctx context.Context, key ChunkKey) (n int, err error) {
-	err = s.db(ctx).QueryRow(ctx, `SELECT coalesce(sum(sending), 0)::int FROM chunk WHERE task_id = $1 AND no = $2`, key.TaskID, key.No).Scan(&n)
-	return n, wrap(err, "chunk %d/%d", key.TaskID, key.No)
+	return freed && err == nil, left, wrap(err, "free chunk %d/%d", key.TaskID, key.No)
 }
 
 // FreeLostJobs makes queued chunks idle that have waited longer than age and whose job no longer lives: deleted, canceled or

@@ -21,7 +21,7 @@ func TestRun_StaleOneChangesNothing(t *testing.T) {
 	stale := b.run(task, 0)
 	claimed := b.claim(stale, 0, 2).Sending
 	require.Len(t, claimed, 2)
-	freed, err := b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, int64(b.count(`SELECT node_id FROM chunk`)), 0)
+	freed, _, err := b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, int64(b.count(`SELECT node_id FROM chunk`)), 0)
 	require.NoError(t, err)
 	require.True(t, freed)
 
@@ -103,7 +103,7 @@ func TestTakeLease_OnceForItsGeneration(t *testing.T) {
 		}()
 	}
 	require.NotEqual(t, <-won, <-won)
-	freed, err := b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, node+1, 0)
+	freed, _, err := b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, node+1, 0)
 	require.NoError(t, err)
 	require.False(t, freed, "it is another node's")
 }
@@ -300,7 +300,7 @@ func TestUnclaim_PutsBackWhatIsNotCalled(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found)
 
-	_, err = b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, int64(b.count(`SELECT node_id FROM chunk`)), 0)
+	_, _, err = b.st.FreeChunk(t.Context(), store.ChunkKey{TaskID: task}, int64(b.count(`SELECT node_id FROM chunk`)), 0)
 	require.NoError(t, err)
 	_, err = b.st.Unclaim(t.Context(), run, nil)
 	require.ErrorIs(t, err, store.ErrLeaseLost)

@@ -29,14 +29,7 @@ type Field struct {
 // AppendTemplateBody appends the JSON of m to dst and returns the longer slice. Empty optional members are left out.
 // The text is raw UTF-8: of all characters only the quotation mark, the backslash and control characters change.
 func AppendTemplateBody(dst []byte, m TemplateMessage) []byte {
-	dst = append(dst, `{"touser":`...)
-	dst = appendString(dst, m.ToUser)
-	dst = append(dst, `,"template_id":`...)
-	dst = appendString(dst, m.TemplateID)
-	if m.Page != "" {
-		dst = append(dst, `,"page":`...)
-		dst = appendString(dst, m.Page)
-	}
+	dst = appendHead(dst, m.ToUser, m.TemplateID, m.Page)
 	dst = append(dst, `,"form_id":`...)
 	dst = appendString(dst, m.FormID)
 	if len(m.Data) > 0 {
@@ -54,6 +47,19 @@ func AppendTemplateBody(dst []byte, m TemplateMessage) []byte {
 		dst = appendString(dst, m.EmphasisKeyword)
 	}
 	return append(dst, '}')
+}
+
+// appendHead begins the body of either channel.
+func appendHead(dst []byte, toUser, templateID, page string) []byte {
+	dst = append(dst, `{"touser":`...)
+	dst = appendString(dst, toUser)
+	dst = append(dst, `,"template_id":`...)
+	dst = appendString(dst, templateID)
+	if page != "" {
+		dst = append(dst, `,"page":`...)
+		dst = appendString(dst, page)
+	}
+	return dst
 }
 
 func appendField(dst []byte, f Field) []byte {

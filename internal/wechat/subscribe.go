@@ -38,14 +38,7 @@ const (
 // documents disagree on whether they may be left out. data is an object, even an empty one: the platform answers 47003 to a
 // string that holds JSON. The text is raw UTF-8, as in [AppendTemplateBody].
 func AppendSubscribeBody(dst []byte, m SubscribeMessage) []byte {
-	dst = append(dst, `{"touser":`...)
-	dst = appendString(dst, m.ToUser)
-	dst = append(dst, `,"template_id":`...)
-	dst = appendString(dst, m.TemplateID)
-	if m.Page != "" {
-		dst = append(dst, `,"page":`...)
-		dst = appendString(dst, m.Page)
-	}
+	dst = appendHead(dst, m.ToUser, m.TemplateID, m.Page)
 	dst = append(dst, `,"miniprogram_state":`...)
 	dst = appendString(dst, string(cmp.Or(m.State, StateFormal)))
 	dst = append(dst, `,"lang":`...)
