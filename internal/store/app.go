@@ -92,7 +92,7 @@ func (s *Store) UpdateAppSettings(ctx context.Context, id int32, v push.AppSetti
 
 // LockAppID locks the row of an app until the transaction ends. Whoever changes tasks as well locks it first.
 func (s *Store) LockAppID(ctx context.Context, id int32) error {
-	_, err := s.db(ctx).Exec(ctx, `SELECT FROM app WHERE id = $1 FOR NO KEY UPDATE`, id)
+	_, err := s.db(ctx).Exec(ctx, `SELECT `+boundTx+` FROM app WHERE id = $1 FOR NO KEY UPDATE`, id)
 	return wrap(err, "lock app %d", id)
 }
 

@@ -59,7 +59,7 @@ func (s *Store) LockBreakerOf(ctx context.Context, task int64) (b Breaker, open 
 }
 
 func (s *Store) lockBreaker(ctx context.Context, app string, id int64) (b Breaker, err error) {
-	if _, err := s.db(ctx).Exec(ctx, `SELECT FROM breaker WHERE app_id = `+app+` FOR UPDATE`, id); err != nil {
+	if _, err := s.db(ctx).Exec(ctx, `SELECT `+boundTx+` FROM breaker WHERE app_id = `+app+` FOR UPDATE`, id); err != nil {
 		return b, wrap(err, "lock breaker")
 	}
 	rows, _ := s.db(ctx).Query(ctx, `SELECT `+breakerColumns+` FROM breaker WHERE app_id = `+app, id)
