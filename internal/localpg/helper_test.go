@@ -133,9 +133,15 @@ func alive(t *testing.T, dir string) int {
 	return n
 }
 
+// requireGone waits for the end of a server that ran: the stop's own bound.
 func requireGone(t *testing.T, dir string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return alive(t, dir) == 0 }, 10*time.Second, 50*time.Millisecond)
+	requireGoneWithin(t, dir, 10*time.Second)
+}
+
+func requireGoneWithin(t *testing.T, dir string, limit time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool { return alive(t, dir) == 0 }, limit, 50*time.Millisecond)
 }
 
 func listing(t *testing.T, dir string) []string {
