@@ -73,6 +73,15 @@ func (r *run) bound(want int) int {
 	return 1
 }
 
+// ahead is how many slots to have at hand for a claim of n. The canary's calls come one after the other, so each would wait anew behind
+// what other tasks hold already: it has a block of slots, and forfeits most of them, once.
+func (r *run) ahead(n int) int {
+	if r.canary == nil {
+		return n
+	}
+	return max(n, r.d.slots.batch())
+}
+
 // boundRange ends the range of a claim with the first row that is to be called, during the canary.
 func (r *run) boundRange(ctx context.Context, to int32) (int32, error) {
 	if r.canary == nil || to-r.cursor <= 1 {

@@ -30,7 +30,7 @@
 //     made only while this node's last committed beat is younger than 2.5 s, which is before anybody may take its chunks.
 //  7. The claim resolves user to openid under a lock that excludes moves of openids.
 //  8. The counters of a chunk change in the transaction of the rows they count.
-//  9. A call of a limited task starts at a slot that the database gave to nobody else, at most 8 ms late, or not at all ([pacer]).
+//  9. A call of a limited task starts at a slot that the database gave to nobody else, at most 15 ms late, or not at all ([pacer]).
 //  10. On Stop nothing new starts; calls in flight finish and are recorded; their chunks are queued for whoever is up.
 //  11. Cron entries wake sweepers that read the tables; a lost tick loses nothing.
 //

@@ -41,13 +41,15 @@ type gate struct {
 	// looked is when the last look that was answered was asked for. A task that came since was looked at by its claim.
 	looked atomic.Int64
 	start  time.Time
+	// queued says that this process has queued the first chunks of a task.
+	queued chan struct{}
 }
 
 func newGate(d *Dispatcher) *gate {
 	return &gate{
 		d: d, tasks: map[int64]int{}, closed: map[int64]time.Time{}, seen: map[int64]store.TaskGate{}, pacers: map[int64]*pacer{},
 		stops:    map[int64]context.CancelFunc{},
-		contents: map[int64]*content{}, start: time.Now(),
+		contents: map[int64]*content{}, start: time.Now(), queued: make(chan struct{}, 1),
 	}
 }
 
@@ -160,10 +162,19 @@ func (g *gate) watch(ctx context.Context) {
 			if err := g.poll(ctx); err != nil && ctx.Err() == nil {
 				g.d.log.WarnContext(ctx, "states of tasks not read", slog.Any("err", err))
 			}
-			if err := g.d.shareWorkers(ctx); err != nil && ctx.Err() == nil {
-				g.d.log.WarnContext(ctx, "waiting tasks not read", slog.Any("err", err))
-			}
+		case <-g.queued:
 		}
+		if err := g.d.shareWorkers(ctx); err != nil && ctx.Err() == nil {
+			g.d.log.WarnContext(ctx, "waiting tasks not read", slog.Any("err", err))
+		}
+	}
+}
+
+// chunksQueued has a worker looked for without waiting for the next poll.
+func (g *gate) chunksQueued() {
+	select {
+	case g.queued <- struct{}{}:
+	default:
 	}
 }
 

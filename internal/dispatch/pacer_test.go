@@ -106,12 +106,44 @@ func TestPacer_SlotsThatHavePassed_AreDroppedAndCountAsUnused(t *testing.T) {
 		p := newPacer(slog.New(slog.DiscardHandler), 500, (&grant{}).take)
 		now := time.Now()
 		p.giveBack([]time.Time{now.Add(30 * time.Millisecond), now.Add(10 * time.Millisecond), now.Add(20 * time.Millisecond)})
-		require.Equal(t, []time.Time{now.Add(10 * time.Millisecond)}, p.reserve(1), "the earliest that a claim can reach")
+		require.Equal(t, []time.Time{now.Add(10 * time.Millisecond)}, p.reserve(1, 1), "the earliest that a claim can reach")
 		time.Sleep(25 * time.Millisecond)
-		require.Empty(t, p.reserve(1), "20 ms has passed, and 30 ms is too near for a claim")
+		require.Empty(t, p.reserve(1, 1), "20 ms has passed, and 30 ms is too near for a claim")
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		require.Equal(t, 1, p.unused, "for a budget that counts calls")
+	})
+}
+
+func TestPacer_FewSlots_ComeTogetherUntilTheFirstIsSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(slog.New(slog.DiscardHandler), 500, (&grant{}).take)
+		now := time.Now()
+		p.giveBack([]time.Time{now.Add(35 * time.Millisecond), now.Add(45 * time.Millisecond)})
+		require.Empty(t, p.reserve(3, 3), "a claim of two rows costs as much as one of three")
+		time.Sleep(5 * time.Millisecond)
+		require.Len(t, p.reserve(3, 3), 2, "the first is soon, and nobody may look again before it is too near")
+		p.giveBack([]time.Time{now.Add(60 * time.Millisecond), now.Add(70 * time.Millisecond)})
+		require.Len(t, p.reserve(2, 2), 2, "all that is asked for is there")
+	})
+}
+
+func TestPacer_CanaryThatCallsOneByOne_HasItsNextSlotsAtHand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &grant{block: 50, gap: time.Millisecond, next: time.Now().Add(200 * time.Millisecond)}
+		p := paced(t, g)
+		begun := time.Now()
+		for range 5 {
+			var got []time.Time
+			for got = p.reserve(1, 250); len(got) == 0; got = p.reserve(1, 250) {
+				p.await(t.Context())
+			}
+			require.True(t, p.wait(t.Context(), got[0], always))
+			time.Sleep(2 * time.Millisecond) // the call
+		}
+		require.Less(t, time.Since(begun), 300*time.Millisecond, "others hold the next 200 ms: it waits behind them once, not five times")
 	})
 }
 
@@ -145,7 +177,7 @@ func TestPacer_NobodyWaits_NothingIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &grant{block: 5, gap: time.Millisecond}
 		p := paced(t, g)
-		p.reserve(5)
+		p.reserve(5, 5)
 		time.Sleep(time.Minute)
 		require.Less(t, g.asked.Load(), int64(200), "what a run wanted is wanted for a moment only")
 		before := g.asked.Load()

@@ -55,6 +55,7 @@ func (d *Dispatcher) plan(ctx context.Context, taskID int64) error {
 	if err := d.fillWindow(ctx, taskID); err != nil {
 		return err
 	}
+	d.gate.chunksQueued()
 	return d.settle(ctx, taskID)
 }
 

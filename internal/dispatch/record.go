@@ -24,7 +24,7 @@ const (
 func (r *run) collect() {
 	wait := flushAfter
 	if p, _ := r.d.gate.pace(r.AppID, r.TaskID); p != nil {
-		wait = 2 * slotNear // the next times come soon
+		wait = slotNear // the next times come soon
 	}
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
@@ -36,6 +36,15 @@ func (r *run) collect() {
 			return
 		}
 	}
+}
+
+// patience is how long an outcome may wait for others. A limited task waits less, so that its calls do not lack the slots of
+// outcomes that wait.
+func (r *run) patience() time.Duration {
+	if p, _ := r.d.gate.pace(r.AppID, r.TaskID); p != nil {
+		return p.patience()
+	}
+	return flushAfter
 }
 
 func (r *run) take(a answer) {
@@ -52,7 +61,7 @@ func (r *run) take(a answer) {
 
 // flushIfDue writes the outcomes gathered, unless it pays to wait for more.
 func (r *run) flushIfDue(ctx context.Context) error {
-	if len(r.done) == 0 || r.inFlight > 0 && len(r.done) < r.d.slots.batch() && time.Since(r.firstDone) < flushAfter {
+	if len(r.done) == 0 || r.inFlight > 0 && len(r.done) < r.d.slots.batch() && time.Since(r.firstDone) < r.patience() {
 		return nil
 	}
 	return r.flush(ctx)

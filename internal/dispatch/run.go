@@ -185,7 +185,7 @@ func (r *run) claim(ctx context.Context) error {
 		}
 		var times []time.Time
 		if pacer != nil {
-			if times = pacer.reserve(n); len(times) == 0 {
+			if times = pacer.reserve(n, r.ahead(n)); len(times) == 0 {
 				r.d.slots.give(r.TaskID, n)
 				return r.awaitTimes(ctx, pacer)
 			}

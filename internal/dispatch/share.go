@@ -10,7 +10,7 @@ import (
 
 const (
 	// shareQuantum is how far a task may get ahead of another that waits for a worker, in time of one worker at normal priority. A
-	// newcomer starts this far behind, so that the first worker is given up to it at once.
+	// newcomer starts at least this far behind, and behind all others, so that the first worker is given up to it at once.
 	shareQuantum = 500 * time.Millisecond
 	// shareMemory is how long a task is remembered that neither runs here nor waits: one that comes back meanwhile is no newcomer.
 	shareMemory = 2 * time.Second
@@ -172,6 +172,9 @@ func (s *shares) charge(task int64, priority string) *charge {
 		if ahead := s.furthestAhead(func(*charge) bool { return true }); ahead != nil {
 			c.used = s.tasks[ahead.task].used - shareQuantum
 		}
+		for _, other := range s.tasks {
+			c.used = min(c.used, other.used) // a huge task that waits for its turn may be further behind
+		}
 		s.tasks[task] = c
 	}
 	return c
@@ -180,11 +183,19 @@ func (s *shares) charge(task int64, priority string) *charge {
 // furthestBehind is the task that has had least of those that wait; 0 if none waits. s.mu is held.
 func (s *shares) furthestBehind() (task int64) {
 	for id, c := range s.tasks {
-		if c.waiting && (task == 0 || c.used < s.tasks[task].used || c.used == s.tasks[task].used && id < task) {
+		if c.waiting && (task == 0 || c.before(s.tasks[task], id < task)) {
 			task = id
 		}
 	}
 	return task
+}
+
+// before says whether c is to be served before other: it has had less or, after as much, weighs more or is the older task.
+func (c *charge) before(other *charge, older bool) bool {
+	if c.used != other.used {
+		return c.used < other.used
+	}
+	return c.weight > other.weight || c.weight == other.weight && older
 }
 
 // furthestAhead is the oldest run of the task that has had most of those that run and may be chosen; nil if there is none. s.mu is held.

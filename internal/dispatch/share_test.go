@@ -93,6 +93,20 @@ func TestShares_NobodyYieldsForATaskThatIsAheadItself(t *testing.T) {
 	require.False(t, s.yields(one) || s.yields(two), "each has its share")
 }
 
+func TestShares_Newcomer_IsServedBeforeAHugeTaskThatWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	clock := time.Unix(1e9, 0)
+	s := newShares(1)
+	s.now = func() time.Time { return clock }
+	s.wait(nil)
+	run := s.enter(1, "bulk")
+	s.wait([]store.WaitingTask{{ID: 2, Priority: "bulk"}})
+	clock = clock.Add(10 * time.Second) // 2 waits, and is far behind
+	s.wait([]store.WaitingTask{{ID: 2, Priority: "bulk"}, {ID: 3, Priority: "urgent"}})
+	s.leave(run)
+	require.EqualValues(t, 3, s.instead(1), "as far behind as the other, and it weighs more")
+}
+
 func TestShares_WhileAWorkerComesFree_NoOtherRunYields(t *testing.T) {
 	t.Parallel()
 	clock := time.Unix(1e9, 0)
