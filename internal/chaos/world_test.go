@@ -37,6 +37,8 @@ type world struct {
 	platform *platform
 	daemons  []*daemon
 	token    string
+	// unheard are the acceptances that came before the platform had an address to tell of them.
+	unheard int64
 }
 
 // newWorld starts the platform, the database and n daemons. settings are further ones of the daemons.
