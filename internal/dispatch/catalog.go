@@ -118,17 +118,35 @@ func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Produ
 	return d.st.UpsertProduct(ctx, app.ID, p)
 }
 
-// PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen.
+// PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says
+// nothing of it ([push.Template.Keep]).
 func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {
 	if err := t.Validate(); err != nil {
 		return push.Template{}, err
 	}
-	if err := provider.For(t.Channel).CheckTemplate(t); err != nil {
-		return push.Template{}, err
-	}
-	app, err := d.st.App(ctx, t.App)
+	t.SyncedAt, t.GoneAt = nil, nil // what the account has is not the caller's to say
+	err := d.st.InTx(ctx, func(ctx context.Context) error {
+		app, err := d.st.LockApp(ctx, t.App) // nobody syncs meanwhile
+		if err != nil {
+			return err
+		}
+		stored, err := d.st.Template(ctx, app.ID, t.TemplateID)
+		if err != nil && !errors.Is(err, push.ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			if err := t.Keep(stored); err != nil {
+				return err
+			}
+		}
+		if err := provider.For(t.Channel).CheckTemplate(t); err != nil {
+			return err
+		}
+		t, err = d.st.UpsertTemplate(ctx, app.ID, t)
+		return err
+	})
 	if err != nil {
 		return push.Template{}, err
 	}
-	return d.st.UpsertTemplate(ctx, app.ID, t)
+	return t, nil
 }

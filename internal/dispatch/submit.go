@@ -108,6 +108,9 @@ func (d *Dispatcher) freeze(ctx context.Context, actor string, t push.Task, at *
 	if err != nil {
 		return err
 	}
+	if err := template.Usable(); err != nil {
+		return err
+	}
 	compiled, err := template.Compile()
 	if err != nil {
 		return err

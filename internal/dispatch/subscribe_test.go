@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -271,6 +272,16 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	_, err = b.d.CreateTask(t.Context(), "test", s)
 	invalid(t, err, "tips", "too_long")
 	require.ErrorContains(t, err, "20")
+	template.Fields[2].Value = "{{caption}}"
+	_, err = b.d.PutTemplate(t.Context(), template)
+	require.NoError(t, err)
+	s.Caption = strings.Repeat("说", push.MaxCaption) // what the original's form took
+	_, err = b.d.CreateTask(t.Context(), "test", s)
+	invalid(t, err, "caption", "too_long")
+	require.ErrorContains(t, err, "thing3")
+	s.Caption = strings.Repeat("说", 20)
+	_, err = b.d.CreateTask(t.Context(), "test", s)
+	require.NoError(t, err)
 	template.Fields[0].Key = "keyword1"
 	_, err = b.d.PutTemplate(t.Context(), template)
 	invalid(t, err, "fields[0].key", "unknown_kind")

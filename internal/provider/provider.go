@@ -43,6 +43,8 @@ type Channel interface {
 	// CheckTask looks at what the messages of a task say, as far as it is the same for all, before any is sent. bound is the template with
 	// the task's texts filled in.
 	CheckTask(t push.Template, bound push.Compiled) error
+	// ChecksFields says whether Value ever cuts or refuses: where it does not, nobody needs to ask it for a million rows.
+	ChecksFields() bool
 	// Value is what a field is sent as, and what stands against it.
 	Value(f push.Field, value string) (string, error)
 }
@@ -71,5 +73,7 @@ func (formID) Send(ctx context.Context, client *wechat.Client, m Message) wechat
 func (formID) CheckTemplate(push.Template) error { return nil }
 
 func (formID) CheckTask(push.Template, push.Compiled) error { return nil }
+
+func (formID) ChecksFields() bool { return false }
 
 func (formID) Value(_ push.Field, value string) (string, error) { return value, nil }

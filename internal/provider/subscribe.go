@@ -23,6 +23,8 @@ func (subscribe) Send(ctx context.Context, client *wechat.Client, m Message) wec
 	return client.SendSubscribe(ctx, wechat.SubscribeMessage{ToUser: m.OpenID, TemplateID: m.TemplateID, Page: m.Page, Data: m.Data, Token: m.Token})
 }
 
+func (subscribe) ChecksFields() bool { return true }
+
 // Value is the value of a field as the platform gets it: trimmed, and cut where the template says so. It is an error if the platform
 // would not take it.
 func (subscribe) Value(f push.Field, value string) (string, error) {
@@ -31,14 +33,14 @@ func (subscribe) Value(f push.Field, value string) (string, error) {
 	if f.TooLong == push.TooLongCut {
 		value = wechat.Cut(kind, value)
 	}
-	return value, wechat.CheckField(kind, value, nil)
+	return value, wechat.CheckField(kind, value, f.Enum)
 }
 
 // CheckTemplate holds the keys against the kinds that the platform has: a field of another kind does not exist.
 func (subscribe) CheckTemplate(t push.Template) error {
 	var errs []error
 	for i, f := range t.Fields {
-		if _, ok := wechat.KindOf(f.Key); !ok {
+		if _, ok := wechat.KindOf(f.Key); !ok && t.SyncedAt == nil { // what the account has exists, whatever its kind
 			errs = append(errs, &push.InvalidError{Field: fmt.Sprintf("fields[%d].key", i), Rule: "unknown_kind",
 				Message: fmt.Sprintf("%q is no field of a subscribe template: it must be as the platform names it, for example thing1, amount2, time3", f.Key)})
 		}
@@ -74,4 +76,13 @@ func invalid(t push.Template, i int, err error) error {
 		message = fmt.Sprintf("%s: 字段“%s”(%s)%s; field %q (%s)", e.English, f.Label, f.Key, e.Chinese, f.Label, f.Key)
 	}
 	return &push.InvalidError{Field: at, Rule: rule, Message: message}
+}
+
+// Fault says in words what [Channel.Value] has against the value of a field, and by which rule.
+func Fault(f push.Field, err error) (rule, zh, en string) {
+	e, ok := errors.AsType[*wechat.FieldError](err)
+	if !ok {
+		return "field_invalid", "内容不符合模板要求", err.Error()
+	}
+	return string(e.Rule), fmt.Sprintf("字段“%s”(%s)%s", f.Label, f.Key, e.Chinese), fmt.Sprintf("field %q (%s) %s", f.Label, f.Key, e.English)
 }

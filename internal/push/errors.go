@@ -12,6 +12,35 @@ var ErrNotFound = errors.New("not found")
 // It is the net below the checks of each field, which name the field.
 var ErrUnstorable = errors.New("a value that cannot be stored")
 
+// CallError is a call to the platform that a person asked for and that failed. It is not about what the person sent.
+type CallError struct {
+	Code PlatformCode
+	// Errcode is what the platform answered; 0 where it gave no answer that can be read.
+	Errcode int
+	// ZH and EN say what it means and what to do.
+	ZH, EN string
+}
+
+// PlatformCode is a stable code for a call to the platform that failed.
+type PlatformCode string
+
+// The codes.
+const (
+	// PlatformCredentials: no access token can be had with the appid and the secret of the app, or from this address.
+	PlatformCredentials PlatformCode = "platform_credentials"
+	// PlatformRefused: the platform answered, and refused.
+	PlatformRefused PlatformCode = "platform_refused"
+	// PlatformUnreachable: there was no answer, or none of the platform's.
+	PlatformUnreachable PlatformCode = "platform_unreachable"
+)
+
+func (e *CallError) Error() string {
+	if e.Errcode == 0 {
+		return e.EN
+	}
+	return fmt.Sprintf("%s (errcode %d)", e.EN, e.Errcode)
+}
+
 // InvalidError is bad input: which field, which rule, and a sentence for the person who sent it.
 type InvalidError struct {
 	// Field is the path of the field as the caller wrote it, for example "topic" or "fields[2].value".

@@ -27,9 +27,13 @@ type Template struct {
 	Page       string  `json:"page"`
 	Fields     []Field `json:"fields"`
 	// LongTerm, on the subscribe channel: one acceptance is for good, so that messages are not counted.
-	LongTerm  bool      `json:"long_term"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	LongTerm bool `json:"long_term"`
+	// SyncedAt is when it was last found in the app's account at the platform; nil: never looked for. GoneAt is since when it is missing
+	// there; nil: it is not.
+	SyncedAt  *time.Time `json:"synced_at"`
+	GoneAt    *time.Time `json:"gone_at"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
 }
 
 // Field is one field of a template. Value is an [Expr].
@@ -40,6 +44,9 @@ type Field struct {
 	Color string `json:"color,omitempty"`
 	// TooLong says what to do with a value that the platform would find too long: refuse it (empty), or "cut" it with an ellipsis.
 	TooLong string `json:"too_long,omitempty"`
+	// Enum lists the values that the platform takes for the field; empty where it names none. Nil, when a template is written, keeps what
+	// the account said.
+	Enum []string `json:"enum,omitempty"`
 }
 
 // TooLongCut cuts a value that is too long.
@@ -52,6 +59,8 @@ const (
 	MaxFields       = 20
 	MaxExpr         = 512
 	MaxPage         = 1024
+	MaxEnum         = 200
+	MaxEnumValue    = 64
 )
 
 // Validate checks every field and returns all that is wrong, joined.
@@ -66,29 +75,53 @@ func (t *Template) Validate() error {
 		errs = append(errs, &InvalidError{Field: "long_term", Rule: "not_for_channel", Message: `is of channel "subscribe" only`})
 	}
 	if len(t.Fields) == 0 || len(t.Fields) > MaxFields {
-		errs = append(errs, &InvalidError{Field: "fields", Rule: "field_count", Message: fmt.Sprintf("must have 1 to %d entries", MaxFields)})
+		errs = append(errs, fieldCount())
 	}
-	key, color := regexp.MustCompile(`^[a-z_]+[0-9]+$`), regexp.MustCompile(`^(#[0-9A-Fa-f]{6})?$`)
 	var keys []string
 	for i, f := range t.Fields {
 		at := fmt.Sprintf("fields[%d].", i)
-		if !key.MatchString(f.Key) {
-			errs = append(errs, &InvalidError{Field: at + "key", Rule: "bad_key", Message: `must be a kind and a number, for example "keyword1"`})
-		}
 		if slices.Contains(keys, f.Key) {
-			errs = append(errs, &InvalidError{Field: at + "key", Rule: "duplicate_key", Message: fmt.Sprintf("%q stands twice", f.Key)})
+			errs = append(errs, duplicateKey(at, f.Key))
 		}
 		keys = append(keys, f.Key)
-		if !color.MatchString(f.Color) {
-			errs = append(errs, &InvalidError{Field: at + "color", Rule: "bad_color", Message: `must be empty or of the form "#EE0000"`})
-		}
-		if f.TooLong != "" && f.TooLong != TooLongCut {
-			errs = append(errs, &InvalidError{Field: at + "too_long", Rule: "unknown_policy", Message: `must be left out (refuse) or "cut"`})
-		}
-		errs = append(errs, CheckText(at+"label", f.Label, MaxTemplateName), RequireText(at+"value", f.Value, MaxExpr))
+		errs = append(errs, f.validate(at), RequireText(at+"value", f.Value, MaxExpr))
 	}
 	_, err := t.Compile()
 	return errors.Join(append(errs, err)...)
+}
+
+func duplicateKey(at, key string) error {
+	return &InvalidError{Field: at + "key", Rule: "duplicate_key", Message: fmt.Sprintf("%q stands twice", key)}
+}
+
+func fieldCount() error {
+	return &InvalidError{Field: "fields", Rule: "field_count", Message: fmt.Sprintf("must have 1 to %d entries", MaxFields)}
+}
+
+var (
+	fieldKey   = regexp.MustCompile(`^[a-z_]+[0-9]+$`)
+	fieldColor = regexp.MustCompile(`^(#[0-9A-Fa-f]{6})?$`)
+)
+
+// validate checks all of a field but its value. at is its path, with a dot at the end.
+func (f *Field) validate(at string) error {
+	errs := []error{CheckText(at+"label", f.Label, MaxTemplateName)}
+	if !fieldKey.MatchString(f.Key) {
+		errs = append(errs, &InvalidError{Field: at + "key", Rule: "bad_key", Message: `must be a kind and a number, for example "keyword1"`})
+	}
+	if !fieldColor.MatchString(f.Color) {
+		errs = append(errs, &InvalidError{Field: at + "color", Rule: "bad_color", Message: `must be empty or of the form "#EE0000"`})
+	}
+	if f.TooLong != "" && f.TooLong != TooLongCut {
+		errs = append(errs, &InvalidError{Field: at + "too_long", Rule: "unknown_policy", Message: `must be left out (refuse) or "cut"`})
+	}
+	if len(f.Enum) > MaxEnum {
+		errs = append(errs, &InvalidError{Field: at + "enum", Rule: "too_many", Message: fmt.Sprintf("must have at most %d values", MaxEnum)})
+	}
+	for i, value := range f.Enum {
+		errs = append(errs, RequireText(fmt.Sprintf("%senum[%d]", at, i), value, MaxEnumValue))
+	}
+	return errors.Join(errs...)
 }
 
 // Compiled is a template whose expressions have been read.

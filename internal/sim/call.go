@@ -28,7 +28,7 @@ func (s *Sim) serveCall(w http.ResponseWriter, r *http.Request, t target, decide
 		s.enter()
 	}
 	s.mu.Lock()
-	if t.on == OnSend {
+	if t.on != OnToken {
 		if tok := s.tokens[accessToken(r)]; tok != nil {
 			t.appID = tok.app.id
 		}

@@ -35,6 +35,8 @@ type Endpoint string
 const (
 	OnSend  Endpoint = "send"  // calls that send a message; the default
 	OnToken Endpoint = "token" // calls that fetch an access token
+	// OnTemplates is the call that lists the templates of the app.
+	OnTemplates Endpoint = "templates"
 )
 
 const (
@@ -97,12 +99,12 @@ func (r Rule) validate() error {
 	switch {
 	case !slices.Contains(kinds, r.Kind):
 		return fmt.Errorf("unknown kind %q; there are %s", r.Kind, strings.Trim(fmt.Sprint(kinds), "[]"))
-	case r.On != "" && r.On != OnSend && r.On != OnToken:
+	case r.On != "" && r.On != OnSend && r.On != OnToken && r.On != OnTemplates:
 		return fmt.Errorf("unknown endpoint %q", r.On)
 	case (r.Kind == ErrCode) != (r.Code != 0):
 		return errors.New("a code is needed by kind errcode, and by no other")
 	case r.Kind == TokenInvalid && r.On == OnToken:
-		return errors.New("kind token acts on sends")
+		return errors.New("kind token does not act on token calls")
 	case !(r.Probability >= 0 && r.Probability <= 1): // written so that NaN fails
 		return errors.New("probability must be 0 to 1")
 	case r.Count < 0:
@@ -199,7 +201,7 @@ func (s *Sim) handleGetFaults(w http.ResponseWriter, _ *http.Request) {
 // target is the call that a fault may hit. The slices are read and not kept.
 type target struct {
 	on     Endpoint
-	appID  string // of a token call; a send is known by its token
+	appID  string // of a token call; any other is known by its token
 	key    []byte // what chance is counted by: the openid, or the appid of a token call
 	formID []byte
 	field  string // that a complaint about the content names; empty: keyword1

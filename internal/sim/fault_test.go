@@ -104,6 +104,20 @@ func TestFault_OnTokenCalls(t *testing.T) {
 	require.Equal(t, int64(1), b.sim.Stats().TokensIssued)
 }
 
+func TestFault_OnTheListOfTemplates(t *testing.T) {
+	t.Parallel()
+	b := setup(t, sim.Config{})
+	require.NoError(t, b.sim.SetFaults(rules(sim.Rule{Kind: sim.ErrCode, Code: 48001, On: sim.OnTemplates, Count: 1}, sim.Rule{Kind: sim.TokenInvalid, On: sim.OnTemplates, Count: 1})))
+	list := func() int {
+		return b.call(t, http.MethodGet, "/wxaapi/newtmpl/gettemplate?access_token="+b.token, "").ErrCode
+	}
+	require.Zero(t, b.send(t, "o1", b.mint(t, "o1")).ErrCode, "sends are left alone")
+	require.Equal(t, 48001, list())
+	require.Equal(t, 40001, list())
+	b.token = b.stableToken(t, testApp, testSecret)
+	require.Zero(t, list())
+}
+
 // Invariant 4: the seed decides, and the order of arrival does not.
 func TestFault_ChanceDependsOnTheSeedAlone(t *testing.T) {
 	t.Parallel()

@@ -59,22 +59,25 @@ func (s *Sim) getTemplate(w http.ResponseWriter, r *http.Request) {
 		writeVerdict(w, verdict{code: codeNeedGet})
 		return
 	}
-	s.mu.Lock()
-	a, v := s.authorize(accessToken(r), s.now())
 	var list []*Template
-	if a != nil {
+	s.serveCall(w, r, target{on: OnTemplates}, func() verdict {
+		a, v := s.authorize(accessToken(r), s.now())
+		if a == nil {
+			return v
+		}
 		list = slices.Clone(a.subscribeTemplates)
-	}
-	s.mu.Unlock()
-	if a == nil {
-		writeVerdict(w, v)
-		return
-	}
-	out := templateList{ErrMsg: "ok", Data: make([]templateEntry, 0, len(list))}
-	for _, t := range list {
-		out.Data = append(out.Data, newEntry(t))
-	}
-	writeJSON(w, http.StatusOK, out)
+		return verdict{}
+	}, func(v verdict) {
+		if v.code != codeOK {
+			writeVerdict(w, v)
+			return
+		}
+		out := templateList{ErrMsg: "ok", Data: make([]templateEntry, 0, len(list))}
+		for _, t := range list {
+			out.Data = append(out.Data, newEntry(t))
+		}
+		writeJSON(w, http.StatusOK, out)
+	})
 }
 
 type templateList struct {

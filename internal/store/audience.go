@@ -98,14 +98,17 @@ type Reject struct {
 	Line  int
 	Code  string
 	Value string
+	// Field and Rule are of the template's field that the row does not fit, ZH and EN say so; all empty where it is about something else.
+	Field, Rule, ZH, EN string
 }
 
 // AddRejects keeps rows that were refused. A version that was purged is push.ErrNotFound.
 func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reject) error {
 	err := s.fill(ctx, audienceID, func(ctx context.Context) error {
-		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value"},
+		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value", "field", "rule", "zh", "en"},
 			pgx.CopyFromSlice(len(rejects), func(i int) ([]any, error) {
-				return []any{audienceID, rejects[i].Line, rejects[i].Code, rejects[i].Value}, nil
+				r := &rejects[i]
+				return []any{audienceID, r.Line, r.Code, r.Value, r.Field, r.Rule, r.ZH, r.EN}, nil
 			}))
 		return err
 	})
@@ -163,7 +166,7 @@ func (s *Store) Audience(ctx context.Context, taskID int64) (push.Audience, erro
 // Rejects lists refused rows by line, after the one given.
 func (s *Store) Rejects(ctx context.Context, audienceID int64, afterLine, limit int) ([]Reject, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT line, code, value FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
+		SELECT line, code, value, field, rule, zh, en FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
 	rejects, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Reject])
 	return rejects, wrap(err, "list rejects")
 }

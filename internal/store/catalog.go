@@ -47,18 +47,19 @@ func (s *Store) Products(ctx context.Context, appID int32, after string, limit i
 
 func scanTemplate(row pgx.CollectableRow) (push.Template, error) {
 	var t push.Template
-	err := row.Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields, &t.LongTerm, &t.CreatedAt, &t.UpdatedAt)
+	err := row.Scan(&t.App, &t.TemplateID, &t.Channel, &t.Name, &t.Page, &t.Fields, &t.LongTerm, &t.SyncedAt, &t.GoneAt, &t.CreatedAt, &t.UpdatedAt)
 	return t, err
 }
 
-const templateColumns = `a.key, t.template_id, t.channel, t.name, t.page, t.fields, t.long_term, t.created_at, t.updated_at`
+const templateColumns = `a.key, t.template_id, t.channel, t.name, t.page, t.fields, t.long_term, t.synced_at, t.gone_at, t.created_at, t.updated_at`
 
 // UpsertTemplate writes a template.
 func (s *Store) UpsertTemplate(ctx context.Context, appID int32, t push.Template) (push.Template, error) {
 	_, err := s.db(ctx).Exec(ctx, `
-		INSERT INTO template (app_id, template_id, channel, name, page, fields, long_term) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO template (app_id, template_id, channel, name, page, fields, long_term, synced_at, gone_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (app_id, template_id) DO UPDATE SET channel = excluded.channel, name = excluded.name, page = excluded.page,
-		       fields = excluded.fields, long_term = excluded.long_term, updated_at = now()`, appID, t.TemplateID, t.Channel, t.Name, t.Page, t.Fields, t.LongTerm)
+		       fields = excluded.fields, long_term = excluded.long_term, synced_at = excluded.synced_at, gone_at = excluded.gone_at, updated_at = now()`,
+		appID, t.TemplateID, t.Channel, t.Name, t.Page, t.Fields, t.LongTerm, t.SyncedAt, t.GoneAt)
 	if err != nil {
 		return push.Template{}, wrap(err, "upsert template %q", t.TemplateID)
 	}
@@ -80,4 +81,13 @@ func (s *Store) Templates(ctx context.Context, appID int32, after string, limit 
 		 WHERE t.app_id = $1 AND t.template_id > $2 ORDER BY t.template_id LIMIT $3`, appID, after, limit)
 	templates, err := pgx.CollectRows(rows, scanTemplate)
 	return templates, wrap(err, "list templates")
+}
+
+// MarkTemplates writes down that templates were found in the app's account, and that others, subscribe templates all, were not.
+func (s *Store) MarkTemplates(ctx context.Context, appID int32, found, gone []string) error {
+	_, err := s.db(ctx).Exec(ctx, `
+		UPDATE template SET synced_at = CASE WHEN template_id = ANY ($2) THEN now() ELSE synced_at END,
+		       gone_at = CASE WHEN template_id = ANY ($3) THEN coalesce(gone_at, now()) END
+		 WHERE app_id = $1 AND template_id = ANY ($2 || $3::text[])`, appID, found, gone)
+	return wrap(err, "mark templates")
 }

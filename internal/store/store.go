@@ -143,6 +143,9 @@ func Tx(ctx context.Context) pgx.Tx {
 	return tx
 }
 
+// Apart is ctx without the transaction that it carries: for what must not be undone with it, or take its connection.
+func Apart(ctx context.Context) context.Context { return context.WithValue(ctx, txKey{}, nil) }
+
 func (s *Store) db(ctx context.Context) DBTX {
 	if tx := Tx(ctx); tx != nil {
 		return tx

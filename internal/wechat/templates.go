@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	opTemplates   = "get_template"
+	// OpTemplates is the Op of errors of [Client.Templates], where they are not of the token that it needs.
+	OpTemplates   = "get_template"
 	templatesPath = "/wxaapi/newtmpl/gettemplate"
 
 	maxTemplatesBytes = 2 << 20 // an account has some dozens of templates, each of a few hundred characters
@@ -52,17 +53,17 @@ type TemplateField struct {
 func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 	token, err := c.tokens.Token(ctx)
 	if err != nil {
-		return nil, callError(opTemplates, err)
+		return nil, callError(OpTemplates, err)
 	}
 	list, err := c.templatesOnce(ctx, token)
 	if err == nil || !isTokenError(err) {
 		return list, err
 	}
 	if err := c.tokens.Invalidate(ctx, token); err != nil {
-		return nil, callError(opTemplates, fmt.Errorf("invalidate token: %w", err))
+		return nil, callError(OpTemplates, fmt.Errorf("invalidate token: %w", err))
 	}
 	if token, err = c.tokens.Token(ctx); err != nil {
-		return nil, callError(opTemplates, err)
+		return nil, callError(OpTemplates, err)
 	}
 	return c.templatesOnce(ctx, token)
 }
@@ -74,18 +75,18 @@ func (c *Client) templatesOnce(ctx context.Context, token string) ([]Template, e
 	req := c.endpoint(templatesPath, tokenQuery(token))
 	req.Method = http.MethodGet
 	if _, err := c.roundTrip(ctx, req, x); err != nil {
-		return nil, callError(opTemplates, err, token, c.secret)
+		return nil, callError(OpTemplates, err, token, c.secret)
 	}
 	var v templatesReply
 	if err := json.Unmarshal(x.reply, &v); err != nil {
-		return nil, callError(opTemplates, errNotJSON)
+		return nil, callError(OpTemplates, errNotJSON)
 	}
 	switch {
 	case v.ErrCode == nil:
-		return nil, callError(opTemplates, errNoErrCode)
+		return nil, callError(OpTemplates, errNoErrCode)
 	case *v.ErrCode != codeOK:
 		msg, rid := splitMsg(redacted(v.ErrMsg, token, c.secret))
-		return nil, &APIError{Op: opTemplates, Code: int(*v.ErrCode), Msg: msg, RID: rid}
+		return nil, &APIError{Op: OpTemplates, Code: int(*v.ErrCode), Msg: msg, RID: rid}
 	}
 	list := make([]Template, 0, len(v.Data))
 	for i := range v.Data {

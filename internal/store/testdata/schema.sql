@@ -159,9 +159,14 @@ CREATE TABLE audience_reject (
     line integer NOT NULL,
     code text NOT NULL,
     value text NOT NULL,
+    field text NOT NULL DEFAULT ''::text,
+    rule text NOT NULL DEFAULT ''::text,
+    zh text NOT NULL DEFAULT ''::text,
+    en text NOT NULL DEFAULT ''::text,
     CONSTRAINT audience_reject_pkey PRIMARY KEY (audience_id, line)
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
+COMMENT ON COLUMN audience_reject.field IS 'Code field_invalid: the field of the template whose value the platform would refuse, by which rule, and both in words.';
 
 CREATE TABLE breaker (
     app_id integer NOT NULL,
@@ -673,13 +678,18 @@ CREATE TABLE template (
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
     long_term boolean NOT NULL DEFAULT false,
+    synced_at timestamp with time zone,
+    gone_at timestamp with time zone,
     CONSTRAINT template_pkey PRIMARY KEY (app_id, template_id),
     CONSTRAINT template_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT template_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
 );
 COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
+COMMENT ON COLUMN template.fields IS 'In the order of the card: [{"key","label","value","color","too_long","enum"}]. value is empty where the account named the field and nobody has written a value yet.';
 COMMENT ON COLUMN template.long_term IS 'Subscribe channel: one acceptance is for good, so that messages are not counted.';
+COMMENT ON COLUMN template.synced_at IS 'When it was last found in the app''s account at the platform; its fields are those of the account then. Null: never.';
+COMMENT ON COLUMN template.gone_at IS 'Since when the account is known to have it no more. No new task may use it; what is scheduled or sending goes on as frozen.';
 
 CREATE TABLE user_day (
     openid text COLLATE "C" NOT NULL,
