@@ -49,6 +49,9 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 		return push.Audience{}, err
 	}
 	l := &loader{d: d, appID: t.AppID, up: up, reader: reader, exclude: exclude, a: a}
+	if l.rows, err = newRowCheck(ctx, d.st, id, reader.Columns()); err != nil {
+		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), a.ID))
+	}
 	return d.putInForce(ctx, t, l, l.read)
 }
 
@@ -109,6 +112,10 @@ type loader struct {
 	reader  *intake.Reader
 	exclude int64
 	a       push.Audience
+	// rows holds the rows against the template of the task; nil where there is nothing to hold.
+	rows *rowCheck
+	// first is the first row that was refused, for whoever gets no file of them.
+	first *store.Reject
 
 	batch   []store.NewRecipient
 	lines   []int
@@ -124,10 +131,23 @@ func (l *loader) load(ctx context.Context, read func(context.Context) error) err
 	if l.a.Accepted == 0 {
 		return &push.Refusal{
 			Code: push.RefusedEmptyAudience, TaskID: l.a.TaskID,
-			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate),
+			Detail: fmt.Sprintf("of %d rows %d were refused and %d were duplicates or left out", l.a.Total, l.a.Rejected, l.a.Duplicate) + l.firstReject(),
 		}
 	}
 	return nil
+}
+
+// firstReject says what stood against the first row that was refused: a list without a good row has no file of them.
+func (l *loader) firstReject() string {
+	if l.first == nil {
+		return ""
+	}
+	bad := RejectedRow(*l.first)
+	text := "; " + bad.Error()
+	if bad.Rule != "" {
+		text += " (" + bad.Rule + ")"
+	}
+	return text
 }
 
 func (l *loader) read(ctx context.Context) error {
@@ -137,7 +157,7 @@ func (l *loader) read(ctx context.Context) error {
 			break
 		}
 		if bad, ok := errors.AsType[*intake.RowError](err); ok {
-			l.reject(bad.Line, string(bad.Code), bad.Raw)
+			l.reject(store.Reject{Line: bad.Line, Code: string(bad.Code), Value: bad.Raw})
 			err = nil
 		} else if err == nil {
 			err = l.add(row)
@@ -156,8 +176,15 @@ func (l *loader) read(ctx context.Context) error {
 
 func (l *loader) add(row intake.Row) error {
 	if bad := l.check(row.ID); bad != nil {
-		l.reject(row.Line, string(bad.Code), row.ID)
+		l.reject(store.Reject{Line: row.Line, Code: string(bad.Code), Value: row.ID})
 		return nil //nolint:nilerr // a refused row is in the reject file; reading goes on
+	}
+	if l.rows != nil && !l.checksLater() {
+		if bad := l.rows.row(row.ID, row.Vars); bad != nil {
+			bad.Line, bad.Value = row.Line, row.ID
+			l.reject(*bad)
+			return nil
+		}
 	}
 	r := store.NewRecipient{UserID: row.ID}
 	if len(row.Vars) > 0 {
@@ -171,6 +198,11 @@ func (l *loader) add(row intake.Row) error {
 	return nil
 }
 
+// checksLater says that the fields can be looked at only when the openid of a row has become a user id.
+func (l *loader) checksLater() bool {
+	return l.rows != nil && l.rows.byUser && l.reader != nil && l.reader.IDKind() == intake.OpenIDs
+}
+
 func (l *loader) check(id string) *intake.Rejection {
 	if l.reader.IDKind() == intake.OpenIDs {
 		return intake.CheckOpenID(id)
@@ -178,14 +210,19 @@ func (l *loader) check(id string) *intake.Rejection {
 	return intake.CheckUserID(id)
 }
 
-func (l *loader) reject(line int, code, value string) {
+func (l *loader) reject(r store.Reject) {
 	const longest = 64
+	value := r.Value
 	value = strings.ReplaceAll(strings.ToValidUTF8(value, "\uFFFD"), "\x00", "\uFFFD") // what a text of Postgres cannot hold
 	if len(value) > longest {
 		value = string([]rune(value)[:min(longest, len([]rune(value)))])
 	}
 	l.a.Total, l.a.Rejected = l.a.Total+1, l.a.Rejected+1
-	l.rejects = append(l.rejects, store.Reject{Line: line, Code: code, Value: value})
+	r.Value = value
+	if l.first == nil || r.Line < l.first.Line {
+		l.first = &r
+	}
+	l.rejects = append(l.rejects, r)
 }
 
 // flush writes what was read since the last one, in one short transaction.
@@ -245,10 +282,22 @@ func (l *loader) resolve(ctx context.Context) error {
 	known, lines := l.batch[:0], l.lines[:0]
 	for i, user := range users {
 		if user == "" {
-			l.reject(l.lines[i], codeUnknownOpenID, openIDs[i])
+			l.reject(store.Reject{Line: l.lines[i], Code: codeUnknownOpenID, Value: openIDs[i]})
 			continue
 		}
-		known, lines = append(known, store.NewRecipient{UserID: user, Vars: l.batch[i].Vars}), append(lines, l.lines[i])
+		r := store.NewRecipient{UserID: user, Vars: l.batch[i].Vars}
+		if l.checksLater() {
+			bad, err := l.rows.packed(r)
+			if err != nil {
+				return err
+			}
+			if bad != nil {
+				bad.Line, bad.Value = l.lines[i], openIDs[i]
+				l.reject(*bad)
+				continue
+			}
+		}
+		known, lines = append(known, r), append(lines, l.lines[i])
 	}
 	l.batch, l.lines = known, lines
 	return nil

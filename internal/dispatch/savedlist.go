@@ -8,6 +8,7 @@ import (
 
 	"minipush/internal/intake"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // UploadList makes a new version of a saved list, and the list itself if there is none of that name. It is streamed like the list of a
@@ -64,10 +65,14 @@ func (d *Dispatcher) TakeList(ctx context.Context, actor string, id int64, name 
 		return push.Audience{}, err
 	}
 	l := &loader{d: d, appID: t.AppID, up: up, exclude: exclude, a: a}
+	if l.rows, err = newRowCheck(ctx, d.st, id, v.Columns); err != nil {
+		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), a.ID))
+	}
 	return d.putInForce(ctx, t, l, func(ctx context.Context) error { return l.copyVersion(ctx, v) })
 }
 
-// copyVersion takes the rows of a version of a saved list in.
+// copyVersion takes the rows of a version of a saved list in. A saved list knows no template, so its rows are held against the task's here;
+// the line of one that is refused is its place in the version, from 1.
 func (l *loader) copyVersion(ctx context.Context, v push.ListVersion) error {
 	for from := 0; from < v.Accepted && !l.full; from += l.d.cfg.BatchRows {
 		batch, err := l.d.st.ListRows(ctx, v.ID, from, l.d.cfg.BatchRows)
@@ -78,11 +83,34 @@ func (l *loader) copyVersion(ctx context.Context, v push.ListVersion) error {
 			return fmt.Errorf("version %d of the list has %d rows from %d, not %d", v.Version, len(batch), from, want)
 		}
 		l.batch = batch
+		if l.rows != nil {
+			if l.batch, err = l.fitting(batch, from+1); err != nil {
+				return err
+			}
+		}
 		if err := l.flush(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fitting are the rows of a batch that fit the template; the others are refused, the first row being line.
+func (l *loader) fitting(batch []store.NewRecipient, line int) ([]store.NewRecipient, error) {
+	good := batch[:0]
+	for i, r := range batch {
+		bad, err := l.rows.packed(r)
+		if err != nil {
+			return nil, err
+		}
+		if bad == nil {
+			good = append(good, r)
+			continue
+		}
+		bad.Line, bad.Value = line+i, r.UserID
+		l.reject(*bad)
+	}
+	return good, nil
 }
 
 // DeleteList removes a saved list with its versions. It is refused while a schedule sends to it, or a task has yet to take its rows.

@@ -11,6 +11,7 @@ import (
 	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
+	"minipush/internal/wechat"
 )
 
 // CreateTask makes a draft. The product is copied as it is; it must exist and be on the shelf.
@@ -55,6 +56,9 @@ func (d *Dispatcher) checkSpec(ctx context.Context, appID int32, spec push.TaskS
 		return nil, &push.InvalidError{Field: "template_id", Rule: "unknown_template", Message: "is not a template of this app"}
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := template.Usable(); err != nil {
 		return nil, err
 	}
 	compiled, err := template.Compile()
@@ -259,7 +263,7 @@ func (d *Dispatcher) Preview(ctx context.Context, id int64, seq int32) (Preview,
 	}
 	c, err := loadContent(ctx, d.st, id)
 	if err != nil {
-		return Preview{}, err
+		return Preview{}, unfit(err)
 	}
 	list, err := d.st.Recipients(ctx, id, store.RecipientFilter{After: seq - 1, Limit: 1})
 	if err != nil {
@@ -275,11 +279,19 @@ func (d *Dispatcher) Preview(ctx context.Context, id int64, seq int32) (Preview,
 	}
 	m, err := c.message(&claimed)
 	if err != nil {
-		return Preview{}, err
+		return Preview{}, unfit(err)
 	}
 	p := Preview{Seq: seq, UserID: claimed.UserID, TemplateName: stored.Template.Name, Page: m.Page}
 	for i, f := range m.Data {
 		p.Fields = append(p.Fields, PreviewField{Key: f.Key, Label: stored.Template.Fields[i].Label, Value: f.Value, Color: f.Color})
 	}
 	return p, nil
+}
+
+// unfit says of a message that the platform would not take that this is so; any other error stays as it is.
+func unfit(err error) error {
+	if e, ok := errors.AsType[*wechat.FieldError](err); ok {
+		return &push.InvalidError{Field: "template", Rule: string(e.Rule), Message: "does not take this message: " + err.Error() + ": 内容不符合模板要求"}
+	}
+	return err
 }

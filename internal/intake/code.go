@@ -1,6 +1,9 @@
 package intake
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Code names a reason for refusing something. Codes are stable: programs read them.
 type Code string
@@ -23,6 +26,7 @@ const (
 	ColumnCount      Code = "column_count"
 	DigitsLost       Code = "digits_lost"
 	CellError        Code = "cell_error"
+	FieldInvalid     Code = "field_invalid"
 )
 
 // Codes of files.
@@ -69,6 +73,7 @@ func Codes() []CodeText {
 		{ColumnCount, "列数与表头不一致", "has another number of columns than the first row"},
 		{DigitsLost, "ID以数字格式存储,超过15位的部分已被Excel丢失,请将该列设为文本格式", "the id is stored as a number, of which Excel keeps 15 digits; format the column as text"},
 		{CellError, "单元格是公式错误", "a cell is the error of a formula"},
+		{FieldInvalid, "内容不符合模板要求", "a value does not fit its field of the template"},
 
 		{EmptyFile, "文件中没有数据", "the file has no rows"},
 		{FileTooLarge, "文件过大", "the file is too large"},
@@ -111,13 +116,23 @@ type RowError struct {
 	Column int
 	// Raw is the cell, cut to 64 characters, for the reject file. It can be an openid: not for logs.
 	Raw string
+	// Field is the field of a template that a value of the row does not fit, and Rule the rule that it breaks; empty otherwise.
+	Field, Rule string
+	// FieldZH and FieldEN say so in words, in place of the text of Code.
+	FieldZH, FieldEN string
 }
+
+// ZH is the text in Chinese.
+func (e *RowError) ZH() string { return cmp.Or(e.FieldZH, e.Code.ZH()) }
+
+// EN is the text in English.
+func (e *RowError) EN() string { return cmp.Or(e.FieldEN, e.Code.EN()) }
 
 func (e *RowError) Error() string {
 	if e.Column == 0 {
-		return fmt.Sprintf("line %d: %s", e.Line, e.Code.EN())
+		return fmt.Sprintf("line %d: %s", e.Line, e.EN())
 	}
-	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Code.EN())
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.EN())
 }
 
 // FileError says why a file was refused. Nothing more can be read from it.

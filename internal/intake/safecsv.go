@@ -87,7 +87,7 @@ func NewRejectWriter(w io.Writer) *RejectWriter { return &RejectWriter{NewSafeCS
 
 // Header writes the line of column names. Call it once, first.
 func (w *RejectWriter) Header() error {
-	return w.csv.Write("line", "column", "id", "code", "原因", "message")
+	return w.csv.Write("line", "column", "id", "code", "原因", "message", "field", "rule")
 }
 
 // Write writes one refused row. The columns are those of Header; column is empty where the whole row is meant.
@@ -96,7 +96,7 @@ func (w *RejectWriter) Write(e *RowError) error {
 	if e.Column > 0 {
 		column = strconv.Itoa(e.Column)
 	}
-	return w.csv.Write(strconv.Itoa(e.Line), column, e.Raw, string(e.Code), e.Code.ZH(), e.Code.EN())
+	return w.csv.Write(strconv.Itoa(e.Line), column, e.Raw, string(e.Code), e.ZH(), e.EN(), e.Field, e.Rule)
 }
 
 // Flush writes what is buffered.

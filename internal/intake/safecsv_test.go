@@ -65,8 +65,10 @@ func TestRejectFileNamesLineAndReasonInBothLanguages(t *testing.T) {
 	require.NoError(t, w.Header())
 	require.NoError(t, w.Write(&intake.RowError{Code: intake.Blank, Line: 3, Column: 1}))
 	require.NoError(t, w.Write(&intake.RowError{Code: intake.ColumnCount, Line: 9, Raw: "=42"}))
+	require.NoError(t, w.Write(&intake.RowError{Code: intake.FieldInvalid, Line: 10, Raw: "42", Field: "thing1", Rule: "too_long", FieldZH: "太长", FieldEN: "is long"}))
 	require.NoError(t, w.Flush())
-	require.Equal(t, "\ufeffline,column,id,code,原因,message\r\n"+
-		"3,1,,blank,内容为空,is blank\r\n"+
-		"9,,'=42,column_count,列数与表头不一致,has another number of columns than the first row\r\n", out.String())
+	require.Equal(t, "\ufeffline,column,id,code,原因,message,field,rule\r\n"+
+		"3,1,,blank,内容为空,is blank,,\r\n"+
+		"9,,'=42,column_count,列数与表头不一致,has another number of columns than the first row,,\r\n"+
+		"10,,42,field_invalid,太长,is long,thing1,too_long\r\n", out.String())
 }
