@@ -242,6 +242,31 @@ func TestImport_BadLines_AreNamed(t *testing.T) {
 	require.Contains(t, s.feed(t, "code,title,price,on_shelf\n1,甲,9.90,上架\n2,乙,250,no\n", "product", "import", "-", "--app", "shop"), "2 set")
 }
 
+// The account's templates, a list whose rows do not all fit, and what each command says of it.
+func TestTemplate_Sync_AndRowsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sim.Faults{})
+	require.NoError(t, s.platform.AddTemplates("wxshop", []sim.Template{{ID: "S1", Title: "取货提醒", Type: sim.OneTime, Fields: []sim.TemplateField{{Key: "thing1", Label: "门店"}}}}))
+	require.Equal(t, "1 added, 0 changed, 0 unchanged, 0 gone, 0 refused\nS1 取货提醒: added\n  without a value yet: thing1\n"+
+		"next: give each field a value: minipush template set FILE --app shop\n", s.run(t, "template", "sync", "--app", "shop"))
+	require.Regexp(t, `S1 +取货提醒 +subscribe +1 +no values`, s.run(t, "template", "list", "shop"))
+	code, _, stderr := s.try(t, "", "task", "create", "--app", "shop", "--template", "S1", "--topic", "取货")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "minipush: --template names a template whose fields have no value yet: thing1 (门店)")
+	s.feed(t, `{"template_id":"S1","channel":"subscribe","name":"取货提醒","fields":[{"key":"thing1","label":"门店","value":"{{recipient.门店}}"}]}`, "template", "set", "-", "--app", "shop")
+	require.Equal(t, "0 added, 0 changed, 1 unchanged, 0 gone, 0 refused\n", s.run(t, "template", "sync", "--app", "shop"))
+	s.run(t, "task", "create", "--app", "shop", "--template", "S1", "--topic", "取货")
+	require.Equal(t, "task 1: 2 rows, 1 accepted, 0 duplicate, 1 rejected\n"+
+		"  line 3: 字段“门店”(thing1)不能超过20个字符 · field \"门店\" (thing1) must have at most 20 characters (too_long)\n"+
+		"the rejected rows and why: minipush task audience 1 --rejects FILE\n",
+		s.feed(t, "user_id,门店\n1,人民广场\n2,"+strings.Repeat("长", 21)+"\n", "task", "audience", "1", "-"))
+	require.NoError(t, s.platform.SetFaults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 48001, On: sim.OnTemplates}}}))
+	code, _, stderr = s.try(t, "", "template", "sync", "--app", "shop")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "此接口授权")
+	require.Contains(t, stderr, "(errcode 48001)")
+}
+
 // The demo has a data directory of its own, beside which nothing is touched, and can be run again and again.
 func TestDemo_OnceAndAgain_EndsWithTheMix(t *testing.T) {
 	t.Parallel()

@@ -89,10 +89,11 @@ func (c *cli) problems(err error) []problem {
 		p.Hint = hint.hint
 	}
 	var (
-		invalid *push.InvalidError
-		refusal *push.Refusal
-		file    *intake.FileError
-		usage   usageError
+		invalid  *push.InvalidError
+		refusal  *push.Refusal
+		file     *intake.FileError
+		platform *push.CallError
+		usage    usageError
 	)
 	switch {
 	case errors.As(err, &invalid):
@@ -102,6 +103,8 @@ func (c *cli) problems(err error) []problem {
 		p.Hint = cmp.Or(p.Hint, refusalHint(refusal))
 	case errors.As(err, &file):
 		p.Code, p.ZH = string(file.Code), file.Code.ZH()
+	case errors.As(err, &platform):
+		p.Code, p.ZH = string(platform.Code), platform.ZH
 	case errors.Is(err, push.ErrNotFound):
 		p.Code = "not_found"
 	case errors.Is(err, context.Canceled):

@@ -34,7 +34,7 @@ A fault is KIND[=CODE][/after][:PROBABILITY]. Kinds: drop, reset, http_503, html
 token. /after delivers the message first and spoils only the answer.
 
 Faults are changed while it runs by POST /sim/faults; its members are latency_ms, jitter_ms, quota_per_day, rate_per_minute, seed, and
-rules with kind, code, after_delivery, probability, count, appid, openids, form_ids, on ("send" or "token"). What is left out is off,
+rules with kind, code, after_delivery, probability, count, appid, openids, form_ids, on ("send", "token" or "templates"). What is left out is off,
 {} ends them all:
 
   curl -d '{"latency_ms":80,"rules":[{"kind":"drop","after_delivery":true,"probability":0.01}]}' http://127.0.0.1:8090/sim/faults

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"minipush/internal/dispatch"
 	"minipush/internal/intake"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskAudience() *cobra.Command {
@@ -52,17 +54,16 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 			if err != nil {
 				return err
 			}
+			var first []store.Reject
 			if rejects != "" {
-				if err := writeRejects(ctx, s, audience.ID, rejects); err != nil {
-					return err
-				}
+				err = writeRejects(ctx, s, audience.ID, rejects)
+			} else if audience.Rejected > 0 {
+				first, err = s.store.Rejects(ctx, audience.ID, 0, 3)
 			}
-			return c.answer(audience, func(w io.Writer) {
-				fmt.Fprintf(w, "task %d: %s, %d accepted, %d duplicate, %d rejected\n", id, plural(audience.Total, "row", "rows"), audience.Accepted, audience.Duplicate, audience.Rejected)
-				if audience.Rejected > 0 && rejects == "" {
-					fmt.Fprintf(w, "the rejected rows and why: minipush task audience %d --rejects FILE\n", id)
-				}
-			})
+			if err != nil {
+				return err
+			}
+			return c.answer(audience, func(w io.Writer) { writeAudience(w, audience, first, rejects == "") })
 		}),
 	}
 	f := cmd.Flags()
@@ -72,6 +73,18 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 	f.StringVar(&list, "list", "", "copy the newest version of the saved list `NAME`; see: minipush list")
 	f.StringVar(&rejects, "rejects", "", "write the refused rows to `FILE` (CSV)")
 	return cmd
+}
+
+// writeAudience says what became of a list, with the first rows that were refused, and where all of them are found.
+func writeAudience(w io.Writer, a push.Audience, first []store.Reject, hint bool) {
+	fmt.Fprintf(w, "task %d: %s, %d accepted, %d duplicate, %d rejected\n", a.TaskID, plural(a.Total, "row", "rows"), a.Accepted, a.Duplicate, a.Rejected)
+	for _, r := range first {
+		bad := dispatch.RejectedRow(r)
+		fmt.Fprintf(w, "  line %d: %s · %s (%s)\n", bad.Line, bad.ZH(), bad.EN(), cmp.Or(bad.Rule, string(bad.Code)))
+	}
+	if a.Rejected > 0 && hint {
+		fmt.Fprintf(w, "the rejected rows and why: minipush task audience %d --rejects FILE\n", a.TaskID)
+	}
 }
 
 // upload streams a file into a task; the bar counts bytes, because the number of rows is known only at the end.
@@ -131,7 +144,7 @@ func writeRejects(ctx context.Context, s *session, audienceID int64, path string
 				return err
 			}
 			for _, r := range page {
-				if err := out.Write(&intake.RowError{Line: r.Line, Code: intake.Code(r.Code), Raw: r.Value}); err != nil {
+				if err := out.Write(dispatch.RejectedRow(r)); err != nil {
 					return err
 				}
 				after = r.Line

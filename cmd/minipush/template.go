@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"minipush/internal/dispatch"
 	"minipush/internal/push"
 )
 
 func (c *cli) templateCommand() *cobra.Command {
-	return group("template", "Keep the platform templates that tasks fill", c.templateSet(), c.templateList())
+	return group("template", "Keep the platform templates that tasks fill", c.templateSet(), c.templateList(), c.templateSync())
 }
 
 func (c *cli) templateSet() *cobra.Command {
@@ -98,10 +100,71 @@ func (c *cli) templateList() *cobra.Command {
 			return c.answer(map[string]any{"templates": templates}, func(w io.Writer) {
 				rows := make([][]string, len(templates))
 				for i, t := range templates {
-					rows[i] = []string{t.TemplateID, t.Name, string(t.Channel), strconv.Itoa(len(t.Fields)), t.Page}
+					rows[i] = []string{t.TemplateID, t.Name, string(t.Channel), strconv.Itoa(len(t.Fields)), templateNote(t), t.Page}
 				}
-				table(w, []string{"模板ID", "模板名称", "CHANNEL", "FIELDS", "PAGE"}, rows)
+				table(w, []string{"模板ID", "模板名称", "CHANNEL", "FIELDS", "NOTE", "PAGE"}, rows)
 			})
 		}),
+	}
+}
+
+// templateNote says why no task can use a template; empty where one can.
+func templateNote(t push.Template) string {
+	switch {
+	case t.GoneAt != nil:
+		return "gone"
+	case len(t.Unfilled()) > 0:
+		return "no values"
+	}
+	return ""
+}
+
+func (c *cli) templateSync() *cobra.Command {
+	var app string
+	cmd := &cobra.Command{
+		Use: "sync", Short: "Bring the subscribe templates up to the app's account at the platform", Args: cobra.NoArgs,
+		Long: `Fetches the subscribe templates that the app has chosen at the platform, with their fields and the values that these may have.
+New ones are added; they can be used once template set has given each field a value. Of known ones the name, the fields and their
+labels follow the account; values, colors, too_long and the page stay as they were written. One that the account no longer has is marked
+as gone: no new task may use it. Tasks that are scheduled or sending keep theirs as it was.`,
+		Example: `  minipush template sync --app health_applet`,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			sync, err := s.dispatch.SyncTemplates(ctx, s.actor, app)
+			if err != nil {
+				return err
+			}
+			return c.answer(sync, func(w io.Writer) { writeSync(w, app, sync) })
+		}),
+	}
+	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
+	mustHave(cmd, "app")
+	return cmd
+}
+
+func writeSync(w io.Writer, app string, sync dispatch.TemplateSync) {
+	fmt.Fprintf(w, "%d added, %d changed, %d unchanged, %d gone, %d refused\n", sync.Added, sync.Changed, sync.Unchanged, sync.Gone, sync.Refused)
+	unfilled := false
+	for _, t := range sync.Templates {
+		if t.Outcome == dispatch.SyncUnchanged && len(t.Unfilled) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", t.TemplateID, t.Name, t.Outcome)
+		if t.Message != "" {
+			fmt.Fprintf(w, "  %s\n", t.Message)
+		}
+		for _, change := range t.Changes {
+			was := ""
+			if change.Was != "" {
+				was = ", was " + change.Was
+			}
+			fmt.Fprintf(w, "  %s %s%s\n", change.Field, change.What, was)
+		}
+		if len(t.Unfilled) > 0 {
+			unfilled = true
+			fmt.Fprintf(w, "  without a value yet: %s\n", strings.Join(t.Unfilled, ", "))
+		}
+	}
+	if unfilled {
+		fmt.Fprintf(w, "next: give each field a value: minipush template set FILE --app %s\n", app)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"minipush/internal/dispatch"
 	"minipush/internal/push"
 )
 
@@ -80,15 +81,22 @@ func (a *API) showTemplate(ctx context.Context, c *call, _ *none) (*push.Templat
 
 // templateBody is a template without what the path says.
 type templateBody struct {
-	Name    string       `json:"name"`
-	Channel push.Channel `json:"channel"`
-	Page    string       `json:"page"`
-	Fields  []push.Field `json:"fields"`
+	Name     string       `json:"name"`
+	Channel  push.Channel `json:"channel"`
+	Page     string       `json:"page"`
+	Fields   []push.Field `json:"fields"`
+	LongTerm bool         `json:"long_term"`
 }
 
 func (a *API) putTemplate(ctx context.Context, c *call, body *templateBody) (*push.Template, error) {
 	template, err := a.d.PutTemplate(ctx, push.Template{
-		App: c.app.Key, TemplateID: c.path("template_id"), Name: body.Name, Channel: body.Channel, Page: body.Page, Fields: body.Fields,
+		App: c.app.Key, TemplateID: c.path("template_id"), Name: body.Name, Channel: body.Channel, Page: body.Page, Fields: body.Fields, LongTerm: body.LongTerm,
 	})
 	return &template, err
+}
+
+// syncTemplates brings the templates up to the platform's account.
+func (a *API) syncTemplates(ctx context.Context, c *call, _ *none) (*dispatch.TemplateSync, error) {
+	sync, err := a.d.SyncTemplates(ctx, c.principal.Name, c.app.Key)
+	return &sync, err
 }

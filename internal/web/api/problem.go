@@ -27,6 +27,8 @@ type Problem struct {
 	MessageZH string `json:"message_zh,omitempty"`
 	// Errors names each field that is wrong.
 	Errors []FieldError `json:"errors,omitempty"`
+	// Errcode is what the platform answered to a call that was made for this one.
+	Errcode int `json:"errcode,omitempty"`
 	// Line and Column say where in a file or a body, counted from 1.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
@@ -58,6 +60,7 @@ func problemOf(err error) *Problem {
 		ready    *Problem
 		refusal  *push.Refusal
 		file     *intake.FileError
+		platform *push.CallError
 		tooLarge *http.MaxBytesError
 	)
 	fields, invalid := fieldErrors(err)
@@ -72,6 +75,8 @@ func problemOf(err error) *Problem {
 		return &Problem{
 			Status: http.StatusUnprocessableEntity, Code: string(file.Code), Detail: file.Error(), MessageZH: file.Code.ZH(), Line: file.Line, Column: file.Column,
 		}
+	case errors.As(err, &platform):
+		return &Problem{Status: http.StatusBadGateway, Code: string(platform.Code), Detail: platform.Error(), MessageZH: platform.ZH, Errcode: platform.Errcode}
 	case errors.Is(err, push.ErrNotFound):
 		return problem(http.StatusNotFound, "not_found", "there is no such thing, or not for this token")
 	case errors.Is(err, push.ErrUnstorable):

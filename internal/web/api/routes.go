@@ -39,6 +39,7 @@ func (a *API) Routes() []Route {
 	add(get, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.showProduct))
 	add(put, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.putProduct))
 	add(get, app+"/templates", auth.Operator, handle(a, http.StatusOK, a.listTemplates), "limit", "cursor")
+	add(post, app+"/templates/sync", auth.Operator, handle(a, http.StatusOK, a.syncTemplates))
 	add(get, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
 	add(put, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.putTemplate))
 

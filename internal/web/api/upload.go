@@ -18,15 +18,46 @@ import (
 type audienceAnswer struct {
 	push.Audience
 	RejectsURL string `json:"rejects_url"`
+	// FirstRejects are the first of the refused rows.
+	FirstRejects []rejectedRow `json:"first_rejects"`
 }
 
-func answerOf(audience push.Audience) *audienceAnswer {
-	return &audienceAnswer{Audience: audience, RejectsURL: fmt.Sprintf("/api/v1/tasks/%d/rejects.csv", audience.TaskID)}
+// rejectedRow is a row of a list that was refused: where, and why.
+type rejectedRow struct {
+	Line int    `json:"line"`
+	ID   string `json:"id"`
+	Code string `json:"code"`
+	// Field and Rule are of a field of the template that a value of the row does not fit.
+	Field     string `json:"field,omitempty"`
+	Rule      string `json:"rule,omitempty"`
+	Message   string `json:"message"`
+	MessageZH string `json:"message_zh"`
+}
+
+// maxFirstRejects is how many refused rows an answer shows.
+const maxFirstRejects = 10
+
+func (a *API) answerOf(ctx context.Context, audience push.Audience) (*audienceAnswer, error) {
+	out := &audienceAnswer{Audience: audience, RejectsURL: fmt.Sprintf("/api/v1/tasks/%d/rejects.csv", audience.TaskID), FirstRejects: []rejectedRow{}}
+	if audience.Rejected == 0 {
+		return out, nil
+	}
+	rows, err := a.store.Rejects(ctx, audience.ID, 0, maxFirstRejects)
+	for _, row := range rows {
+		bad := dispatch.RejectedRow(row)
+		out.FirstRejects = append(out.FirstRejects, rejectedRow{
+			Line: bad.Line, ID: bad.Raw, Code: string(bad.Code), Field: bad.Field, Rule: bad.Rule, Message: bad.EN(), MessageZH: bad.ZH(),
+		})
+	}
+	return out, err
 }
 
 func (a *API) showAudience(ctx context.Context, c *call, _ *none) (*audienceAnswer, error) {
 	audience, err := a.store.Audience(ctx, c.task.ID)
-	return answerOf(audience), err
+	if err != nil {
+		return nil, err
+	}
+	return a.answerOf(ctx, audience)
 }
 
 // uploadAudience streams the body into a new version of the task's list, or copies a saved list there. It may take long: only standing
@@ -60,7 +91,11 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	out, err := encode(a, http.StatusOK, answerOf(audience))
+	shown, err := a.answerOf(r.Context(), audience)
+	if err != nil {
+		return err
+	}
+	out, err := encode(a, http.StatusOK, shown)
 	if err != nil {
 		return err
 	}
@@ -130,7 +165,7 @@ func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, audienceID i
 	for err == nil && len(rows) > 0 {
 		_ = conn.SetWriteDeadline(time.Now().Add(a.cfg.Stall))
 		for _, row := range rows {
-			err = errors.Join(err, file.Write(&intake.RowError{Line: row.Line, Code: intake.Code(row.Code), Raw: row.Value}))
+			err = errors.Join(err, file.Write(dispatch.RejectedRow(row)))
 		}
 		if err = errors.Join(err, file.Flush()); err != nil || len(rows) < maxLimit {
 			break
