@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"minipush/internal/push"
@@ -73,7 +74,7 @@ func invalid(t push.Template, i int, err error) error {
 	}
 	if e, ok := errors.AsType[*wechat.FieldError](err); ok {
 		rule = string(e.Rule)
-		message = fmt.Sprintf("%s: 字段“%s”(%s)%s; field %q (%s)", e.English, f.Label, f.Key, e.Chinese, f.Label, f.Key)
+		message = fmt.Sprintf("%s: 字段%s%s; field %s", e.English, named(f, "“"+f.Label+"”"), e.Chinese, named(f, strconv.Quote(f.Label)+" "))
 	}
 	return &push.InvalidError{Field: at, Rule: rule, Message: message}
 }
@@ -84,5 +85,13 @@ func Fault(f push.Field, err error) (rule, zh, en string) {
 	if !ok {
 		return "field_invalid", "内容不符合模板要求", err.Error()
 	}
-	return string(e.Rule), fmt.Sprintf("字段“%s”(%s)%s", f.Label, f.Key, e.Chinese), fmt.Sprintf("field %q (%s) %s", f.Label, f.Key, e.English)
+	return string(e.Rule), "字段" + named(f, "“"+f.Label+"”") + e.Chinese, "field " + named(f, strconv.Quote(f.Label)+" ") + " " + e.English
+}
+
+// named is a field by its label, as it is quoted, and its key; by its key alone where it has no label.
+func named(f push.Field, label string) string {
+	if f.Label == "" {
+		return f.Key
+	}
+	return label + "(" + f.Key + ")"
 }

@@ -117,7 +117,7 @@ func sameOrder(a, b []Field) bool {
 }
 
 // Keep makes t, as an operator writes it, keep what the account said of the same template: stored is what stands there. The fields of one
-// that was found in the account are the account's: none may be missing, and there are no others.
+// that was found in the account are the account's: none may be missing, and there are no others. So is whether one acceptance is for good.
 func (t *Template) Keep(stored Template) error {
 	if t.Channel != ChannelSubscribe || stored.Channel != ChannelSubscribe {
 		return nil
@@ -134,6 +134,7 @@ func (t *Template) Keep(stored Template) error {
 			}
 			continue
 		}
+		f.Label = cmp.Or(f.Label, stored.Fields[j].Label)
 		if f.Enum == nil {
 			f.Enum = stored.Fields[j].Enum
 		}
@@ -141,6 +142,7 @@ func (t *Template) Keep(stored Template) error {
 	if stored.SyncedAt == nil {
 		return nil
 	}
+	t.LongTerm = stored.LongTerm
 	var missing []Field
 	for _, s := range stored.Fields {
 		if !slices.ContainsFunc(t.Fields, func(f Field) bool { return f.Key == s.Key }) {

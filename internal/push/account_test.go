@@ -81,7 +81,7 @@ func TestTemplate_Keep_HoldsAnOperatorToTheAccount(t *testing.T) {
 	w.Fields = w.Fields[:1]
 	require.NoError(t, w.Keep(stored), "nobody has asked the account yet")
 
-	stored.SyncedAt, stored.GoneAt = &now, &now
+	stored.SyncedAt, stored.GoneAt, stored.LongTerm = &now, &now, true
 	require.ErrorContains(t, w.Keep(stored), "missing: thing1 (活动主题)")
 	w = written()
 	w.Fields = append(w.Fields, push.Field{Key: "thing3", Value: "x"})
@@ -89,6 +89,8 @@ func TestTemplate_Keep_HoldsAnOperatorToTheAccount(t *testing.T) {
 	w = written()
 	require.NoError(t, w.Keep(stored))
 	require.Equal(t, &now, w.GoneAt)
+	require.True(t, w.LongTerm, "the account says so")
+	require.Equal(t, "状态", w.Fields[0].Label)
 }
 
 func TestTemplate_Usable_NamesTheFieldsWithoutAValue(t *testing.T) {
