@@ -786,7 +786,7 @@ BEGIN
     END IF;
 
     n := want;
-    first := now + interval '50 ms';
+    first := now + interval '20 ms';
     IF own_rate > 0 AND rate > 0 AND own.next_at > now THEN
         n := 0; wait := extract(epoch FROM own.next_at - now);
     END IF;
