@@ -72,7 +72,11 @@ func (s *storm) missStart(task int64) {
 func (w *world) ended(t *testing.T, task int64) {
 	t.Helper()
 	var state, counts string
-	deadline := time.Now().Add(3 * time.Minute)
+	patience := 3 * time.Minute
+	if *longFlag {
+		patience = 10 * time.Minute
+	}
+	deadline := time.Now().Add(patience)
 	for state != "done" {
 		require.True(t, time.Now().Before(deadline), "task %d does not end: %s %s", task, state, counts)
 		w.pg.ask(t, `SELECT state || ' ' || array_to_string(causes, ',') || ' ' || note, coalesce((SELECT 'pending ' || sum(pending) || ' sending ' || sum(sending) FROM chunk WHERE task_id = t.id), '')

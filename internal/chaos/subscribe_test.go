@@ -127,11 +127,11 @@ func (w *world) heard(t *testing.T) {
 // is sent. Of a task that leaves what is unknown, whoever has no message is unknown; of one that sends again, each has one (invariants 5, 7 and 8).
 func TestChaos_Subscribe_NobodyTwice_AndTheRestUnknownOrSentToAgain(t *testing.T) {
 	t.Parallel()
-	recipients, faults := 600, 5
+	recipients, faults, apart := 600, 5, 900*time.Millisecond
 	// Longer than the platform tries to bring an event.
 	settings := append(stormy(), "MINIPUSH_SEND_RESEND_WAIT=20s")
 	if *longFlag {
-		recipients, faults = 100_000, 40
+		recipients, faults, apart = 100_000, 40, 4*time.Second
 		settings = append(stormy(), "MINIPUSH_SEND_IN_FLIGHT=250", "MINIPUSH_SEND_CHUNK_SIZE=1000", "MINIPUSH_SEND_RESEND_WAIT=1m")
 	}
 	n := seed(t)
@@ -149,7 +149,7 @@ func TestChaos_Subscribe_NobodyTwice_AndTheRestUnknownOrSentToAgain(t *testing.T
 	begun := time.Now()
 	w.send(t, left.task, 0)
 	w.send(t, again.task, 0)
-	s.blow(faults, 900*time.Millisecond, func() bool {
+	s.blow(faults, apart, func() bool {
 		return w.pg.count(t, `SELECT count(*) FROM task WHERE id = ANY ($1) AND state = 'done'`, []int64{left.task, again.task}) == 2
 	})
 	w.ended(t, left.task)
