@@ -14,7 +14,7 @@ import (
 )
 
 func (c *cli) permitCommand() *cobra.Command {
-	return group("permit", "Collect permits (formIds) and see the stock", c.permitImport(), c.permitStats())
+	return group("permit", "Collect permits (formIds, subscriptions) and see the stock", c.permitImport(), c.permitRetry(), c.permitStats())
 }
 
 func (c *cli) permitImport() *cobra.Command {
@@ -56,7 +56,7 @@ func readFormID(k clock, r row) (dispatch.FormIDReport, error) {
 
 func (c *cli) permitStats() *cobra.Command {
 	return &cobra.Command{
-		Use: "stats APP", Short: "Show the stock of permits of an app: by source, by state, and what expires when", Args: cobra.ExactArgs(1),
+		Use: "stats APP", Short: "Show the stock of permits of an app: by source or template, by state, and what expires when", Args: cobra.ExactArgs(1),
 		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
 			app, err := s.store.App(ctx, args[0])
 			if err != nil {
@@ -69,6 +69,33 @@ func (c *cli) permitStats() *cobra.Command {
 			return c.answer(stock, func(w io.Writer) { stockTables(w, stock) })
 		}),
 	}
+}
+
+func (c *cli) permitRetry() *cobra.Command {
+	var app string
+	what := dispatch.Retry{OlderThan: dispatch.RetryOlderThan}
+	cmd := &cobra.Command{
+		Use: "retry", Short: "Try units of subscriptions again that were set aside", Args: cobra.NoArgs,
+		Long: `When the platform refuses a subscribe message although units of the person were left (43101), these are set aside as suspect: the person has
+turned the messages off, or the count is wrong. The refusal is not always final; people were reached again some hours later. This makes
+units available again that were set aside long enough ago. Tasks that are done are not sent again: task resend ID --reason refused.`,
+		Example: `  minipush permit retry --app health_applet
+  minipush permit retry --app health_applet --template zun-LzcQyW-edafCVvzPkK4de2Rllr1fFpw2A_x0oXE --older-than 24h`,
+		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			got, err := s.dispatch.RetrySuspects(ctx, s.actor, app, what)
+			if err != nil {
+				return err
+			}
+			return c.answer(got, func(w io.Writer) {
+				fmt.Fprintf(w, "app %s: %s available again, of %s\n", app, plural(got.Units, "unit is", "units are"), plural(got.Users, "person", "people"))
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
+	cmd.Flags().StringVar(&what.TemplateID, "template", "", "only this template, by the platform's `ID`")
+	cmd.Flags().DurationVar(&what.OlderThan, "older-than", what.OlderThan, "only what was set aside this `TIME` ago at least, for example 6h")
+	mustHave(cmd, "app")
+	return cmd
 }
 
 func stockTables(w io.Writer, stock push.Stock) {
@@ -93,5 +120,13 @@ func stockTables(w io.Writer, stock push.Stock) {
 		}
 		fmt.Fprintln(w)
 		table(w, []string{"DAY", "SOURCE", "COLLECTED", "EXPIRED UNUSED"}, rows)
+	}
+	if len(stock.Subscriptions) > 0 {
+		rows = rows[:0]
+		for _, t := range stock.Subscriptions {
+			rows = append(rows, []string{t.TemplateID, t.Name, n(t.Available), n(t.Reserved), n(t.Suspect), n(t.Used), n(t.LongTerm), n(t.Users)})
+		}
+		fmt.Fprintln(w)
+		table(w, []string{"TEMPLATE", "模板", "AVAILABLE", "RESERVED", "SUSPECT", "USED", "LONG-TERM", "USERS"}, rows)
 	}
 }

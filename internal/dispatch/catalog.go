@@ -119,15 +119,16 @@ func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Produ
 }
 
 // PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says
-// nothing of it ([push.Template.Keep]).
+// nothing of it ([push.Template.Keep]). What people have accepted follows it: of one that is a long-term one, or was, the counters are made so.
 func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {
 	if err := t.Validate(); err != nil {
 		return push.Template{}, err
 	}
 	t.SyncedAt, t.GoneAt = nil, nil // what the account has is not the caller's to say
-	err := d.st.InTx(ctx, func(ctx context.Context) error {
-		app, err := d.st.LockApp(ctx, t.App) // nobody syncs meanwhile
-		if err != nil {
+	var app push.App
+	var longTerm bool
+	err := d.st.InTx(ctx, func(ctx context.Context) (err error) {
+		if app, err = d.st.LockApp(ctx, t.App); err != nil { // nobody syncs meanwhile
 			return err
 		}
 		stored, err := d.st.Template(ctx, app.ID, t.TemplateID)
@@ -143,10 +144,14 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 			return err
 		}
 		t, err = d.st.UpsertTemplate(ctx, app.ID, t)
+		longTerm = t.LongTerm || stored.LongTerm
 		return err
 	})
 	if err != nil {
 		return push.Template{}, err
 	}
-	return t, nil
+	if longTerm {
+		err = d.realign(ctx, app.ID, t.TemplateID)
+	}
+	return t, err
 }

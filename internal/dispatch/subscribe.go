@@ -2,7 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"strings"
+	"time"
 
 	"minipush/internal/intake"
 	"minipush/internal/push"
@@ -83,6 +86,82 @@ func (d *Dispatcher) ReportSubscriptions(ctx context.Context, app string, report
 		return got, nil
 	}
 	return got, d.wakeUsers(ctx, a.ID, users)
+}
+
+// subscriptionPage is how many counters one statement looks at.
+const subscriptionPage = 1000
+
+// realign makes what people have accepted follow whether the template is a long-term one. It can be done again.
+func (d *Dispatcher) realign(ctx context.Context, appID int32, templateID string) error {
+	for after := int64(0); ; {
+		next, err := d.st.RealignSubscriptions(ctx, appID, templateID, after, subscriptionPage)
+		if store.IsDeadlock(err) && store.Tx(ctx) == nil {
+			continue // with reports or outcomes of the same people; nothing of the page was kept
+		}
+		if after = next; err != nil || after == 0 {
+			return err
+		}
+	}
+}
+
+// Retry is which units that were set aside are to be tried again.
+type Retry struct {
+	// TemplateID is the one template; empty is all of the app.
+	TemplateID string
+	// OlderThan is how long ago at least they were set aside.
+	OlderThan time.Duration
+}
+
+// RetryOlderThan is for how long units stay set aside unless the operator says otherwise: people who were refused within a day of many
+// messages could be reached some hours later.
+const RetryOlderThan = 6 * time.Hour
+
+// Retried is what became available again.
+type Retried struct {
+	// Units are messages, Users the people who may be sent them.
+	Units int `json:"units"`
+	Users int `json:"users"`
+}
+
+// RetrySuspects makes units available again that were set aside because the platform refused a message although they were left (43101),
+// page by page: after an error, what was made available before it stays so. Recipients who wait for a permit are woken.
+func (d *Dispatcher) RetrySuspects(ctx context.Context, actor, app string, what Retry) (got Retried, err error) {
+	if what.OlderThan < 0 {
+		return got, &push.InvalidError{Field: "older_than", Rule: "out_of_range", Message: "must not be negative"}
+	}
+	a, err := d.st.App(ctx, app)
+	if err != nil {
+		return got, err
+	}
+	if what.TemplateID != "" {
+		if _, err := d.st.Template(ctx, a.ID, what.TemplateID); err != nil {
+			return got, err
+		}
+	}
+	for after := int64(0); ; {
+		page, err := d.st.RetrySuspects(ctx, a.ID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+		if err == nil {
+			got.Units, got.Users = got.Units+page.Units, got.Users+len(page.OpenIDs)
+			err = d.wakeOpenIDs(ctx, a.ID, page.OpenIDs)
+		}
+		if after = page.Last; err != nil || after == 0 {
+			d.log.InfoContext(ctx, "suspect units are tried again", slog.Any("app", app), slog.Any("actor", actor), slog.Any("template_id", what.TemplateID),
+				slog.Any("older_than", what.OlderThan), slog.Any("units", got.Units), slog.Any("users", got.Users))
+			return got, err
+		}
+	}
+}
+
+// wakeOpenIDs is wakeUsers for people who are known by their openids.
+func (d *Dispatcher) wakeOpenIDs(ctx context.Context, appID int32, openIDs []string) error {
+	if len(openIDs) == 0 {
+		return nil
+	}
+	users, err := d.st.UserIDsOf(ctx, appID, openIDs)
+	if err != nil {
+		return err
+	}
+	return d.wakeUsers(ctx, appID, slices.DeleteFunc(users, func(u string) bool { return u == "" }))
 }
 
 // reported looks up what reports name: the openids of their users, and which of their templates are subscribe templates.

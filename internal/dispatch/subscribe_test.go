@@ -393,3 +393,128 @@ func TestSubscribe_AnEventSettlesNobodyElse(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM recipient WHERE delivery IS NOT NULL`))
 	b.sound(task.ID)
 }
+
+// A 43101 sets aside what stood at its claim: what the person accepted while it was under way stays.
+func TestSubscribe_Refusal_LeavesWhatWasReportedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	users := b.subscribed(1, 3)
+	b.sim.TurnOff(appID, subscribeID, []string{openID("u0")})
+	b.faults(sim.Faults{LatencyMS: 1500})
+	task := b.subscribeDraft(users, nil)
+	b.work(b.d)
+	b.send(task.ID)
+	b.eventually("the call is under way", func() bool { return b.units() == [4]int{2, 1, 0, 0} })
+	got, err := b.d.ReportSubscriptions(t.Context(), appKey, []dispatch.SubscriptionReport{
+		{ID: "new 1", UserID: "u0", TemplateID: subscribeID, Result: "accept"}, {ID: "new 2", UserID: "u0", TemplateID: subscribeID, Result: "accept"}})
+	require.NoError(t, err)
+	require.Equal(t, 2, got.Accepted)
+	require.Equal(t, [4]int{4, 1, 0, 0}, b.units())
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Refused, b.rows(task.ID)["u0"].Reason)
+	require.Equal(t, [4]int{2, 0, 3, 0}, b.units())
+	b.sound(task.ID)
+	b.sim.Accept(appID, subscribeID, []string{openID("u0")}, 2)
+	again := b.subscribeDraft(users, nil)
+	b.send(again.ID)
+	b.wait(again.ID, push.TaskDone)
+	require.Equal(t, [4]int{1, 0, 3, 1}, b.units(), "what was reported then is used as any other")
+	b.sound(again.ID)
+}
+
+// Units that were set aside long enough ago are tried again when the operator says so, of one template or of all; who waits is woken; and
+// of a person who has turned the messages off since there are none.
+func TestSubscribe_Retry_MakesSuspectUnitsAvailable(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	users := b.subscribed(30, 2)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 43101, Count: 3, OpenIDs: []string{openID("u20"), openID("u21"), openID("u22")}}}})
+	task := b.subscribeDraft(users, nil)
+	b.work(b.d)
+	b.send(task.ID)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 30, Sent: 27, Failed: 3}, b.audit(task.ID).Counts)
+	require.Equal(t, [4]int{27, 0, 6, 27}, b.units())
+
+	retry := func(what dispatch.Retry) dispatch.Retried {
+		got, err := b.d.RetrySuspects(t.Context(), "test", appKey, what)
+		require.NoError(t, err)
+		return got
+	}
+	require.Zero(t, retry(dispatch.Retry{OlderThan: dispatch.RetryOlderThan}), "not long enough ago")
+	b.exec(`UPDATE subscription SET suspect_at = suspect_at - interval '7 hours' WHERE openid <> $1`, openID("u21"))
+	_, err := b.d.RetrySuspects(t.Context(), "test", appKey, dispatch.Retry{TemplateID: "nope"})
+	require.ErrorIs(t, err, push.ErrNotFound)
+	_, err = b.d.RetrySuspects(t.Context(), "test", appKey, dispatch.Retry{OlderThan: -time.Hour})
+	invalid(t, err, "older_than", "out_of_range")
+	require.Zero(t, retry(dispatch.Retry{TemplateID: templateID}), "of another template")
+	_, err = b.st.InsertSubscriptions(t.Context(), b.app.ID, []store.SubscriptionReport{{ID: "off", OpenID: openID("u22"), TemplateID: subscribeID, TurnedOff: true}})
+	require.NoError(t, err)
+	require.Equal(t, [4]int{27, 0, 4, 27}, b.units(), "what a person turned off is gone, set aside or not")
+
+	until := time.Now().Add(time.Hour)
+	waits := b.subscribeDraft([]string{"u3", "u20", "u21"}, func(s *push.TaskSpec) { s.WaitForPermitUntil = &until })
+	b.send(waits.ID)
+	b.eventually("two wait", func() bool {
+		return b.count(`SELECT coalesce(sum(waiting), 0)::int FROM chunk WHERE task_id = $1`, waits.ID) == 2
+	})
+	require.Equal(t, dispatch.Retried{Units: 2, Users: 1}, retry(dispatch.Retry{TemplateID: subscribeID, OlderThan: dispatch.RetryOlderThan}))
+	b.eventually("one of them is sent", func() bool { return b.got()[openID("u20")] == 1 })
+	require.Equal(t, dispatch.Retried{Units: 2, Users: 1}, retry(dispatch.Retry{}))
+	b.wait(waits.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 3, Sent: 3}, b.audit(waits.ID).Counts)
+	b.sound(waits.ID)
+}
+
+// A template that turns out to be a long-term one takes what people have accepted with it, and back; who turned it off, or was refused, has not.
+func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.subscribed(5, 0)
+	b.accept([]string{"u0", "u1", "u2", "u3"}, 3)
+	b.exec(`UPDATE subscription SET available = 0, fresh = 0, used = 3 WHERE openid = $1`, openID("u1"))
+	b.exec(`UPDATE subscription SET available = 0, fresh = 0, suspect = 3 WHERE openid = $1`, openID("u2"))
+	_, err := b.st.InsertSubscriptions(t.Context(), b.app.ID, []store.SubscriptionReport{{ID: "off", OpenID: openID("u3"), TemplateID: subscribeID, TurnedOff: true}})
+	require.NoError(t, err)
+	b.exec(`INSERT INTO subscription (app_id, openid, template_id, available) VALUES ($1, 'o', 'other', 3)`, b.app.ID)
+	template := subscribeTemplate()
+	template.LongTerm = true
+	_, err = b.d.PutTemplate(t.Context(), template)
+	require.NoError(t, err)
+	available := func() (n [5]int) {
+		for i, o := range []string{openID("u0"), openID("u1"), openID("u2"), openID("u3"), "o"} {
+			n[i] = b.count(`SELECT available FROM subscription WHERE openid = $1`, o)
+		}
+		return n
+	}
+	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
+	stock, err := b.st.PermitStock(t.Context(), b.app.ID, "Asia/Shanghai")
+	require.NoError(t, err)
+	require.Equal(t, []push.TemplateStock{
+		{TemplateID: "other", Available: 3, Users: 1}, {TemplateID: subscribeID, Name: "活动提醒", Suspect: 3, Used: 3, LongTerm: 2, Users: 2}}, stock.Subscriptions)
+	_, err = b.d.PutTemplate(t.Context(), subscribeTemplate())
+	require.NoError(t, err)
+	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
+	require.Zero(t, b.count(`SELECT count(*) FROM subscription WHERE long_term`))
+}
+
+// An event about an openid that another user of the app has by now settles the recipient who had it when the call was made.
+func TestSubscribe_AnEventFindsWhoHadTheOpenID(t *testing.T) {
+	t.Parallel()
+	b := setup(t, patient)
+	users := b.subscribed(20, 1)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Drop, AfterDelivery: true, OpenIDs: []string{openID("u3")}}}})
+	task := b.subscribeDraft(users, nil)
+	b.work(b.d)
+	b.send(task.ID)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, 1, b.audit(task.ID).Counts.Unknown)
+	_, err := b.d.ReportUsers(t.Context(), appKey, []dispatch.UserReport{{UserID: "heir", OpenID: openID("u3")}})
+	require.NoError(t, err)
+	require.NoError(t, b.st.InsertSentEvents(t.Context(), b.app.ID, []store.SentEvent{{MsgID: 1, OpenID: openID("u3"), TemplateID: subscribeID, At: time.Now()}}))
+	b.exec(`UPDATE sent_event SET received_at = received_at - interval '1 min'`)
+	b.eventually("it is settled", func() bool { return b.count(`SELECT count(*) FROM sent_event WHERE settled_at IS NULL`) == 0 })
+	require.Equal(t, push.Counts{Total: 20, Sent: 20}, b.audit(task.ID).Counts)
+	require.Equal(t, push.Sent, b.rows(task.ID)["u3"].State)
+	b.sound(task.ID)
+}

@@ -68,10 +68,17 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (Temp
 		return TemplateSync{}, err
 	}
 	var sync TemplateSync
-	err = d.st.InTx(ctx, func(ctx context.Context) error {
+	var turned []string
+	err = d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		sync = TemplateSync{Templates: []SyncedTemplate{}}
-		return d.applyTemplates(ctx, key, account, &sync)
+		turned, err = d.applyTemplates(ctx, key, account, &sync)
+		return err
 	})
+	for _, id := range turned {
+		if err == nil {
+			err = d.realign(ctx, app.ID, id)
+		}
+	}
 	if err != nil {
 		return TemplateSync{}, err
 	}
@@ -80,15 +87,15 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (Temp
 	return sync, nil
 }
 
-// applyTemplates writes what the account has, in a transaction.
-func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []push.Account, sync *TemplateSync) error {
+// applyTemplates writes what the account has, in a transaction. It returns the templates that turned into long-term ones, or back.
+func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []push.Account, sync *TemplateSync) (turned []string, err error) {
 	app, err := d.st.LockApp(ctx, key) // nobody else syncs or writes a template meanwhile
 	if err != nil {
-		return err
+		return nil, err
 	}
 	stored, err := d.st.Templates(ctx, app.ID, "", maxTemplatesRead)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var found, gone []string
 	for _, a := range account {
@@ -98,11 +105,14 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 		}
 		outcome, err := d.applyTemplate(ctx, app, a, have)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sync.add(outcome)
 		if outcome.Outcome != SyncRefused {
 			found = append(found, a.TemplateID)
+			if a.LongTerm != (have != nil && have.LongTerm) {
+				turned = append(turned, a.TemplateID)
+			}
 		}
 	}
 	for _, t := range stored {
@@ -112,7 +122,7 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 			sync.add(SyncedTemplate{TemplateID: t.TemplateID, Name: t.Name, Outcome: SyncGone})
 		}
 	}
-	return d.st.MarkTemplates(ctx, app.ID, found, gone)
+	return turned, d.st.MarkTemplates(ctx, app.ID, found, gone)
 }
 
 // applyTemplate writes one template of the account; have is what is kept of it, or nil.

@@ -31,7 +31,7 @@ func FormSources() []FormSource {
 	}
 }
 
-// Stock is what an app holds in formIds.
+// Stock is what an app holds in permits: formIds by source, and units of subscriptions by template.
 type Stock struct {
 	AsOf     time.Time     `json:"as_of"`
 	BySource []SourceStock `json:"by_source"`
@@ -39,6 +39,25 @@ type Stock struct {
 	Expiring []DayCount `json:"expiring"`
 	// Daily counts what was collected and what expired unused, by day and source, newest day first.
 	Daily []SourceDay `json:"daily"`
+	// Subscriptions counts units by subscribe template.
+	Subscriptions []TemplateStock `json:"subscriptions"`
+}
+
+// TemplateStock counts the units of one subscribe template by state; they do not expire.
+type TemplateStock struct {
+	TemplateID string `json:"template_id"`
+	// Name is empty for a template of which only the platform's events speak.
+	Name string `json:"name"`
+	// Available are messages that can be sent. Reserved ones are in flight, or held for a recipient whose outcome is not known. Suspect
+	// ones were set aside when the platform refused a message although they were left.
+	Available int64 `json:"available"`
+	Reserved  int64 `json:"reserved"`
+	Suspect   int64 `json:"suspect"`
+	Used      int64 `json:"used"`
+	// LongTerm counts people who accept a long-term template, which takes no units.
+	LongTerm int64 `json:"long_term"`
+	// Users counts people who can be sent a message at all: with a unit at least, or for good.
+	Users int64 `json:"users"`
 }
 
 // SourceStock counts the formIds of one source by state. Expired ones that the cron entry has not yet removed are in none.

@@ -111,7 +111,7 @@ func (s *Store) AuditTask(ctx context.Context, id int64) ([]Violation, error) {
 }
 
 // AuditPermits looks for reserved permits whose recipient does not exist, for counters that hold fewer reserved units than recipients
-// name, and for openids that are held by no call. It reads all permits once.
+// name, or more fresh ones than there are, and for openids that are held by no call. It reads all permits once.
 func (s *Store) AuditPermits(ctx context.Context) ([]Violation, error) {
 	found, err := violations(ctx, s.db(ctx), `
 		SELECT 'permit_reserved_for_nobody', 'permit ' || f.id || ', recipient ' || coalesce(f.seq::text, 'none') || ' of list ' || f.audience_id
@@ -121,6 +121,8 @@ func (s *Store) AuditPermits(ctx context.Context) ([]Violation, error) {
 		  FROM (SELECT r.permit_id, count(*) AS n FROM task t JOIN recipient r ON r.audience_id = t.audience_id
 		         WHERE t.channel = 'subscribe' AND r.permit_id IS NOT NULL AND r.state IN (1, 5) GROUP BY 1) n
 		  JOIN subscription s ON s.id = n.permit_id WHERE s.reserved < n.n
+		UNION ALL
+		SELECT 'subscription_fresh_too_many', 'subscription ' || id || ', available ' || available || ', fresh ' || fresh FROM subscription WHERE fresh NOT BETWEEN 0 AND available
 		UNION ALL
 		SELECT 'openid_held_by_no_call', 'recipient ' || o.seq || ' of list ' || o.audience_id
 		  FROM openid_call o LEFT JOIN recipient r ON r.audience_id = o.audience_id AND r.seq = o.seq WHERE r.state IS DISTINCT FROM 1 AND o.free_at IS NULL`)

@@ -73,7 +73,7 @@ type Claimant struct {
 
 // UnclaimedEvents lists at most limit events that were received longer than wait ago, whose openid has no call in flight, so that the outcome of
 // theirs is written, and that belong to no msgid that is known; with the recipient that each may be about: of its openid and template,
-// unsettled, and called near that time (from before the event's time, to after). With one call in flight for an openid there is one at most;
+// unsettled, and called near that time (from before the event's time, to after), whoever of the app's users has the openid by now. With one call in flight for an openid there is one at most;
 // of several the one whose call ended first after the event, which was under way then.
 func (s *Store) UnclaimedEvents(ctx context.Context, wait, before, after time.Duration, limit int) ([]Claimant, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
@@ -82,9 +82,11 @@ func (s *Store) UnclaimedEvents(ctx context.Context, wait, before, after time.Du
 		           AND NOT EXISTS (SELECT FROM openid_call c WHERE c.openid = e.openid AND c.app_id = e.app_id AND c.free_at IS NULL)
 		           AND NOT EXISTS (SELECT FROM recipient r WHERE r.msgid = e.msgid AND r.openid = e.openid) ORDER BY received_at LIMIT $4) e
 		  LEFT JOIN LATERAL (
-		       SELECT t.id AS task_id, (r.seq / t.chunk_size)::int AS no, r.seq FROM app_user u
+		       SELECT t.id AS task_id, (r.seq / t.chunk_size)::int AS no, r.seq FROM (
+		              SELECT user_id FROM app_user WHERE app_id = e.app_id AND openid = e.openid UNION
+		              SELECT user_id FROM openid_move WHERE app_id = e.app_id AND openid = e.openid) u
 		         JOIN recipient r ON r.user_id = u.user_id JOIN task t ON t.audience_id = r.audience_id
-		        WHERE u.app_id = e.app_id AND u.openid = e.openid AND r.openid = e.openid AND t.app_id = e.app_id AND t.template_id = e.template_id
+		        WHERE r.openid = e.openid AND t.app_id = e.app_id AND t.template_id = e.template_id
 		          AND t.channel = 'subscribe' AND t.chunk_size IS NOT NULL AND r.msgid IS NULL AND (r.state = 5 OR r.state IN (0, 6) AND r.in_doubt)
 		          AND r.updated_at BETWEEN e.at - $2::interval AND e.at + $3::interval
 		        ORDER BY r.updated_at < e.at, abs(extract(epoch FROM r.updated_at - e.at)) LIMIT 1) r ON true

@@ -80,7 +80,7 @@ func (s *Store) FormSources(ctx context.Context, appID int32) ([]push.FormSource
 	return sources, wrap(err, "list formId sources")
 }
 
-// PermitStock counts the formIds of an app. Days are in the time zone named.
+// PermitStock counts the permits of an app. Days are in the time zone named.
 func (s *Store) PermitStock(ctx context.Context, appID int32, zone string) (push.Stock, error) {
 	stock := push.Stock{}
 	if err := s.db(ctx).QueryRow(ctx, `SELECT now()`).Scan(&stock.AsOf); err != nil {
@@ -109,6 +109,9 @@ func (s *Store) PermitStock(ctx context.Context, appID int32, zone string) (push
 	}
 	rows, _ = s.db(ctx).Query(ctx, `
 		SELECT day::text, source, collected, expired FROM form_id_day WHERE app_id = $1 ORDER BY day DESC, source LIMIT 217`, appID)
-	stock.Daily, err = pgx.CollectRows(rows, pgx.RowToStructByPos[push.SourceDay])
-	return stock, wrap(err, "permit days")
+	if stock.Daily, err = pgx.CollectRows(rows, pgx.RowToStructByPos[push.SourceDay]); err != nil {
+		return stock, wrap(err, "permit days")
+	}
+	stock.Subscriptions, err = s.SubscriptionStock(ctx, appID)
+	return stock, err
 }

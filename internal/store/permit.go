@@ -55,10 +55,11 @@ var (
 		usable: func(app, _, openID, template, _, margin string) string {
 			return `f.app_id = ` + app + ` AND f.openid = ` + openID + ` AND f.template_id = ` + template + ` AND f.available > 0 AND ` + margin + `::interval IS NOT NULL`
 		},
-		take:  `available = available - ` + aUnit + `, reserved = reserved + 1, updated_at = now()`,
+		take:  `available = available - ` + aUnit + `, fresh = 0, reserved = reserved + 1, updated_at = now()`,
 		spend: `reserved = reserved - 1, used = used + 1, updated_at = now()`,
-		die: `reserved = reserved - 1, suspect = suspect + CASE WHEN long_term THEN 0 ELSE available + 1 END,
-			available = CASE WHEN long_term THEN available ELSE 0 END, updated_at = now()`,
+		// What was reported after the claim was not there for the platform to refuse: it stays.
+		die: `reserved = reserved - 1, suspect = suspect + CASE WHEN long_term THEN 0 ELSE available - fresh + 1 END,
+			suspect_at = CASE WHEN long_term THEN suspect_at ELSE now() END, available = CASE WHEN long_term THEN available ELSE fresh END, updated_at = now()`,
 		free:    `reserved = reserved - 1, available = available + ` + aUnit + `, updated_at = now()`,
 		held:    `reserved > 0`,
 		until:   `'infinity'::timestamptz`,

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
 )
 
 // SubscriptionReport is one thing that a person did about the messages of a template.
@@ -43,14 +45,83 @@ func (s *Store) InsertSubscriptions(ctx context.Context, appID int32, reports []
 		           max(coalesce(n.at, now())) FILTER (WHERE n.accepted) AS accepted_at
 		      FROM n JOIN added USING (id) GROUP BY 1, 2),
 		kept AS (
-		    INSERT INTO subscription AS s (app_id, openid, template_id, available, long_term, off_at, accepted_at)
-		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, t.long_term, m.off_at, m.accepted_at
+		    INSERT INTO subscription AS s (app_id, openid, template_id, available, fresh, long_term, off_at, accepted_at)
+		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, CASE WHEN t.long_term THEN 0 ELSE m.units END, t.long_term, m.off_at, m.accepted_at
 		      FROM summed m CROSS JOIN LATERAL (SELECT coalesce((SELECT long_term FROM template WHERE app_id = $1 AND template_id = m.template_id), false) AS long_term) t
 		     WHERE m.units > 0 OR m.off_at IS NOT NULL ORDER BY m.openid, m.template_id
 		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, off_at = greatest(s.off_at, excluded.off_at), accepted_at = greatest(s.accepted_at, excluded.accepted_at), updated_at = now(),
-		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END)
+		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END,
+		       fresh = CASE WHEN excluded.long_term THEN 0 WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.fresh ELSE s.fresh + excluded.fresh END,
+		       suspect = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN 0 ELSE s.suspect END,
+		       suspect_at = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN NULL ELSE s.suspect_at END)
 		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off, at).Scan(&added)
 	return added, wrap(err, "insert subscriptions")
+}
+
+// Retried is what one page of RetrySuspects made available again.
+type Retried struct {
+	// Units are messages, OpenIDs the people whom they are of.
+	Units   int
+	OpenIDs []string
+	// Last is where the next page begins; zero after the last one.
+	Last int64
+}
+
+// RetrySuspects makes the units of an app available again that were set aside longer than age ago, of one template or of all where
+// templateID is empty: those of at most limit counters with an id above after. A counter that is being written at this moment is left as it
+// is, so that this waits for no send and no send for more than a page.
+func (s *Store) RetrySuspects(ctx context.Context, appID int32, templateID string, age time.Duration, after int64, limit int) (Retried, error) {
+	var r Retried
+	var read int
+	err := s.db(ctx).QueryRow(ctx, `
+		WITH page AS MATERIALIZED (
+		    SELECT id, suspect, template_id = $2 OR $2 = '' AS wanted, suspect_at <= clock_timestamp() - $3::interval AS old
+		      FROM subscription WHERE app_id = $1 AND suspect > 0 AND id > $4 ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED),
+		again AS (
+		    UPDATE subscription s SET available = CASE WHEN s.long_term THEN 1 ELSE s.available + s.suspect END, suspect = 0, suspect_at = NULL, updated_at = now()
+		      FROM page WHERE s.id = page.id AND page.wanted AND page.old RETURNING s.openid, page.suspect)
+		SELECT (SELECT count(*) FROM page), (SELECT coalesce(max(id), 0) FROM page), coalesce(sum(suspect), 0), coalesce(array_agg(openid), '{}') FROM again`,
+		appID, templateID, age, after, limit).Scan(&read, &r.Last, &r.Units, &r.OpenIDs)
+	if read < limit {
+		r.Last = 0
+	}
+	return r, wrap(err, "retry suspect units of app %d", appID)
+}
+
+// RealignSubscriptions makes the counters of a template follow its long_term as it is now: those of at most limit counters, of whatever
+// template, with an id above after. It returns where the next page begins, zero after the last one. Whoever has accepted a template that is a
+// long-term one after all, and has neither turned it off since nor been refused, accepts it for good.
+func (s *Store) RealignSubscriptions(ctx context.Context, appID int32, templateID string, after int64, limit int) (last int64, err error) {
+	var read int
+	err = s.db(ctx).QueryRow(ctx, `
+		WITH t AS (SELECT long_term FROM template WHERE app_id = $1 AND template_id = $2),
+		page AS MATERIALIZED (SELECT id, app_id = $1 AND template_id = $2 AS wanted FROM subscription WHERE id > $3 ORDER BY id LIMIT $4),
+		locked AS MATERIALIZED (
+		    SELECT s.id FROM page JOIN subscription s ON s.id = page.id CROSS JOIN t WHERE page.wanted AND s.long_term <> t.long_term ORDER BY s.id FOR UPDATE OF s),
+		aligned AS (
+		    UPDATE subscription s SET long_term = t.long_term, fresh = 0, updated_at = now(),
+		           available = CASE WHEN NOT t.long_term THEN s.available
+		                            WHEN s.available > 0 OR s.suspect = 0 AND s.accepted_at > coalesce(s.off_at, '-infinity') THEN 1 ELSE 0 END
+		      FROM locked, t WHERE s.id = locked.id)
+		SELECT count(*), coalesce(max(id), 0) FROM page`, appID, templateID, after, limit).Scan(&read, &last)
+	if read < limit {
+		last = 0
+	}
+	return last, wrap(err, "realign subscriptions of template %q", templateID)
+}
+
+// SubscriptionStock counts the units of an app by template: of those that it has, and of those for which the platform reported something.
+func (s *Store) SubscriptionStock(ctx context.Context, appID int32) ([]push.TemplateStock, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT coalesce(t.template_id, n.template_id), coalesce(t.name, ''), coalesce(n.available, 0), coalesce(n.reserved, 0), coalesce(n.suspect, 0),
+		       coalesce(n.used, 0), coalesce(n.long_term, 0), coalesce(n.users, 0)
+		  FROM (SELECT template_id, name FROM template WHERE app_id = $1 AND channel = 'subscribe') t FULL JOIN (
+		       SELECT template_id, sum(available) FILTER (WHERE NOT long_term) AS available, sum(reserved) AS reserved, sum(suspect) AS suspect, sum(used)::bigint AS used,
+		              count(*) FILTER (WHERE long_term AND available > 0) AS long_term, count(*) FILTER (WHERE available > 0) AS users
+		         FROM subscription WHERE app_id = $1 GROUP BY template_id) n ON n.template_id = t.template_id
+		 ORDER BY 1`, appID)
+	stock, err := pgx.CollectRows(rows, pgx.RowToStructByPos[push.TemplateStock])
+	return stock, wrap(err, "subscription stock")
 }
 
 // PurgeOpenIDCalls removes at most limit openids that are free again.

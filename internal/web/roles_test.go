@@ -85,6 +85,7 @@ func TestRoles_EachMayWhatTheTableSays(t *testing.T) {
 		{auth.Author, "POST", path + "/product", 200},
 		{auth.Operator, "GET", "/api/v1/apps/health/templates/T1", 200},
 		{auth.Operator, "POST", "/api/v1/apps/health/pause", 200},
+		{auth.Operator, "POST", "/api/v1/apps/health/permits/retry", 200},
 		{auth.Approver, "POST", path + "/unschedule", 409}, // admitted; the draft is refused
 	} {
 		r := b.call(t, b.tokens[tc.role], tc.method, tc.path, "")

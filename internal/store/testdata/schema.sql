@@ -507,16 +507,21 @@ CREATE TABLE subscription (
     off_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL DEFAULT now(),
     updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    fresh integer NOT NULL DEFAULT 0,
+    suspect_at timestamp with time zone,
     CONSTRAINT subscription_pkey PRIMARY KEY (id),
     CONSTRAINT subscription_unique UNIQUE (openid, app_id, template_id),
     CONSTRAINT subscription_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT subscription_not_negative CHECK (LEAST(available, reserved, suspect) >= 0 AND used >= 0)
 ) WITH (fillfactor=70, autovacuum_vacuum_scale_factor=0.02);
+CREATE INDEX subscription_suspect_idx ON public.subscription USING btree (app_id, id) WHERE (suspect > 0);
 COMMENT ON TABLE subscription IS 'Permits of the subscribe channel: how many messages of a template a person has accepted and not yet had. They do not expire, and the platform cannot be asked for them.';
 COMMENT ON COLUMN subscription.reserved IS 'Claimed by recipients that are sending, or whose outcome is not known.';
 COMMENT ON COLUMN subscription.suspect IS 'Set aside when the platform answered 43101 although units were left here: the person may have turned the messages off, or the count is wrong.';
 COMMENT ON COLUMN subscription.long_term IS 'The template is a long-term one: available is 1 while the person accepts, and messages take nothing.';
 COMMENT ON COLUMN subscription.off_at IS 'When the person turned the messages of the template off; what was allowed before is gone.';
+COMMENT ON COLUMN subscription.fresh IS 'How many of the available units were reported after the last claim: a 43101 that answers that claim says nothing about them.';
+COMMENT ON COLUMN subscription.suspect_at IS 'When units were last set aside; null where there are none.';
 
 CREATE TABLE subscription_report (
     app_id integer NOT NULL,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
@@ -110,4 +111,24 @@ func (a *API) showUser(ctx context.Context, c *call, _ *none) (*push.User, error
 func (a *API) showPermits(ctx context.Context, c *call, _ *none) (*push.Stock, error) {
 	stock, err := a.store.PermitStock(ctx, c.app.ID, a.cfg.Location.String())
 	return &stock, err
+}
+
+// retryBody says which units that were set aside are tried again: of one template or all, and set aside how long ago at least.
+type retryBody struct {
+	TemplateID string  `json:"template_id"`
+	OlderThan  *string `json:"older_than"`
+}
+
+func (retryBody) mayBeEmpty() {}
+
+func (a *API) retryPermits(ctx context.Context, c *call, body *retryBody) (*dispatch.Retried, error) {
+	what := dispatch.Retry{TemplateID: body.TemplateID, OlderThan: dispatch.RetryOlderThan}
+	if body.OlderThan != nil {
+		var err error
+		if what.OlderThan, err = time.ParseDuration(*body.OlderThan); err != nil {
+			return nil, &push.InvalidError{Field: "older_than", Rule: "bad_duration", Message: `must be a length of time, such as "6h" or "90m"`}
+		}
+	}
+	got, err := a.d.RetrySuspects(ctx, c.principal.Name, c.app.Key, what)
+	return &got, err
 }

@@ -34,6 +34,7 @@ func (a *API) Routes() []Route {
 	add(post, app+"/form-ids", auth.Collector, handle(a, http.StatusOK, a.reportFormIDs))
 	add(post, app+"/subscriptions", auth.Collector, handle(a, http.StatusOK, a.reportSubscriptions))
 	add(get, app+"/permits", auth.Viewer, handle(a, http.StatusOK, a.showPermits))
+	add(post, app+"/permits/retry", auth.Operator, handle(a, http.StatusOK, a.retryPermits))
 
 	add(get, app+"/products", auth.Collector, handle(a, http.StatusOK, a.listProducts), "limit", "cursor")
 	add(get, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.showProduct))
