@@ -116,16 +116,16 @@ func importFile[T any](ctx context.Context, c *cli, path string, required, optio
 			return nil
 		}
 		got, err := report(ctx, batch)
-		if err != nil {
-			err = fmt.Errorf("lines %d to %d: %w", lines[0], lines[len(lines)-1], err)
-			batch, lines = nil, nil // it is not tried again
-			return err
-		}
-		all.Accepted += got.Accepted
+		all.Accepted += got.Accepted // of a batch that failed too: part of it may be in
 		all.Duplicate += got.Duplicate
 		for _, r := range got.Rejected {
 			r.Index = lines[r.Index]
 			all.Rejected = append(all.Rejected, r)
+		}
+		if err != nil {
+			err = fmt.Errorf("lines %d to %d: %w", lines[0], lines[len(lines)-1], err)
+			batch, lines = nil, nil // it is not tried again
+			return err
 		}
 		batch, lines = batch[:0], lines[:0]
 		return nil

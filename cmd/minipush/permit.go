@@ -19,23 +19,43 @@ func (c *cli) permitCommand() *cobra.Command {
 
 func (c *cli) permitImport() *cobra.Command {
 	var app string
+	channel := string(push.ChannelFormID)
 	cmd := &cobra.Command{
-		Use: "import FILE", Short: "Collect formIds from a CSV file", Args: cobra.ExactArgs(1),
-		Long: `Reads a CSV file (UTF-8) with the columns user_id, form_id and source, and optionally submitted_at, and collects
-every line; - is standard input. A formId that is there already is counted as a duplicate.`,
-		Example: `  minipush permit import form-ids.csv --app health_applet`,
+		Use: "import FILE", Short: "Collect formIds, or subscriptions, from a CSV file", Args: cobra.ExactArgs(1),
+		Long: `Reads a CSV file (UTF-8) and collects every line; - is standard input.
+
+Channel form_id: the columns user_id, form_id and source, and optionally submitted_at. A formId that is there already is counted as a duplicate.
+
+Channel subscribe: the columns user_id and template_id, and result (as wx.requestSubscribeMessage gave it; what begins with accept is one
+message more) or count (so many messages, 1 to 1000) or both; and optionally id, the client's own. A line with an id that is there already is a
+duplicate. Lines without one are known by what the file says up to and with them: the same file again, or one that has been added to, does
+not count a line twice.`,
+		Example: `  minipush permit import form-ids.csv --app health_applet
+  minipush permit import subscriptions.csv --app health_applet --channel subscribe`,
 		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
-			got, err := importFile(ctx, c, args[0], []string{"user_id", "form_id", "source"}, []string{"submitted_at"},
-				func(r row) (dispatch.FormIDReport, error) { return readFormID(s.clock, r) },
-				func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
-					return s.dispatch.ReportFormIDs(ctx, app, batch)
-				})
-			return c.answerImport("formIds", got, err)
+			switch push.Channel(channel) {
+			case push.ChannelFormID:
+				got, err := c.importFormIDs(ctx, s, app, args[0])
+				return c.answerImport("formIds", got, err)
+			case push.ChannelSubscribe:
+				got, err := c.importSubscriptions(ctx, s, app, args[0])
+				return c.answerImport("subscriptions", got, err)
+			}
+			return usageError{fmt.Sprintf("--channel is %q; it must be form_id or subscribe", channel)}
 		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "`KEY` of the app")
+	cmd.Flags().StringVar(&channel, "channel", channel, "`CHANNEL` of the permits: form_id or subscribe")
 	mustHave(cmd, "app")
 	return cmd
+}
+
+func (c *cli) importFormIDs(ctx context.Context, s *session, app, path string) (imported, error) {
+	return importFile(ctx, c, path, []string{"user_id", "form_id", "source"}, []string{"submitted_at"},
+		func(r row) (dispatch.FormIDReport, error) { return readFormID(s.clock, r) },
+		func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
+			return s.dispatch.ReportFormIDs(ctx, app, batch)
+		})
 }
 
 func readFormID(k clock, r row) (dispatch.FormIDReport, error) {
