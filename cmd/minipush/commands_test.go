@@ -283,6 +283,29 @@ func TestDemo_OnceAndAgain_EndsWithTheMix(t *testing.T) {
 	require.Len(t, entries, 1, "only the demo's own directory")
 }
 
+// The live channel ends with a mix of the same size, which the platform's signed events settle: whoever was sent to has a delivery. Its
+// data lie beside those of the other channel.
+func TestDemo_Subscribe_EndsWithTheMixOnceTheEventsAreIn(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t)
+	for range 2 {
+		out := p.run(t, "demo", "--channel", "subscribe", "--once")
+		require.Contains(t, out, "总发送数量=638,发送成功数量=560,发送失败数量=78")
+		for _, row := range []string{`no_permit +30 +没有订阅次数`, `no_openid +20 `, `refused +20 `, `unsure +8 `, `delivered +560 `, `none +78 `} {
+			require.Regexp(t, row, out)
+		}
+		require.NotContains(t, out, "failed  ")
+	}
+	var stock push.Stock
+	demo := newProgram(t, "MINIPUSH_DATA_DIR="+filepath.Join(p.home, "data", "demo"))
+	require.NoError(t, json.Unmarshal([]byte(demo.run(t, "permit", "stats", "demo", "--output", "json")), &stock))
+	require.Len(t, stock.Subscriptions, 1)
+	s := stock.Subscriptions[0]
+	require.Equal(t, []int64{0, 16, 40, 1120, 0}, []int64{s.Available, s.Reserved, s.Suspect, s.Used, s.Users}, "of two runs: held for who is unknown, set aside for who was refused")
+	code, _, _ := p.try(t, "", "demo", "--channel", "sms", "--once")
+	require.Equal(t, 2, code)
+}
+
 // Without --once the demo stays up, on another port where its own is taken, and its login opens the API and the job pages.
 func TestDemo_StaysUp_OnAnotherPortWhereItsOwnIsTaken(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/config"
+	"minipush/internal/push"
 	"minipush/internal/sim"
 )
 
@@ -27,25 +28,38 @@ const (
 func (c *cli) demoCommand() *cobra.Command {
 	var once bool
 	var seed uint64
+	channel := string(push.ChannelFormID)
 	cmd := &cobra.Command{
 		Use: "demo", Short: "See it work: 638 users, a simulated platform, the results", Args: cobra.NoArgs,
 		Long: `Starts a private Postgres and a simulated platform, sends the original's task to 638 users, and shows what became of each:
 560 sent (30 of them with their second formId, the first being dead), 30 without a permit, 20 without an openid, 8 whose
 outcome is unknown because the platform's answer never came, 20 with dead formIds only. Then the API and the job pages stay up until Ctrl-C.
 
+With --channel subscribe the same 638 users get a subscribe message, and the platform reports by signed events what it delivered: 560 sent and
+delivered (30 of them known by the event only, the answer never having come), 30 without a permit, 20 without an openid, 8 unknown because
+neither answer nor event came, 20 refused by the platform (43101) although a unit was left.
+
 It has a data directory of its own, in "demo" under the data directory, and ignores MINIPUSH_DATABASE_URL: it touches nothing of
 yours. It can be run again and again.`,
 		Example: `  minipush demo
-  minipush demo --once      end by itself; exit code 0 only if everybody ended as said, by the platform's ledger too`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.demo(cmd.Context(), once, seed) },
+  minipush demo --once      end by itself; exit code 0 only if everybody ended as said, by the platform's ledger too
+  minipush demo --channel subscribe --once`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, ok := plays()[push.Channel(channel)]
+			if !ok {
+				return usageError{fmt.Sprintf("--channel is %q; it must be form_id or subscribe", channel)}
+			}
+			return c.demo(cmd.Context(), p, once, seed)
+		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end by itself, and check the result against what the platform received")
+	cmd.Flags().StringVar(&channel, "channel", channel, "`CHANNEL` of the messages: form_id or subscribe")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "order of the users in the list")
 	return cmd
 }
 
 // demo is one run: platform → database → daemon → task → watch → check.
-func (c *cli) demo(ctx context.Context, once bool, seed uint64) (err error) {
+func (c *cli) demo(ctx context.Context, p play, once bool, seed uint64) (err error) {
 	cfg, release, err := c.demoConfig()
 	if err != nil {
 		return err
@@ -76,7 +90,7 @@ func (c *cli) demo(ctx context.Context, once bool, seed uint64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
-	run := &demoRun{cli: c, s: s, platform: platform, users: demoUsers(time.Now(), seed)}
+	run := &demoRun{cli: c, s: s, platform: platform, play: p, address: "http://" + d.web.Addr(), users: demoUsers(time.Now(), seed)}
 	if err := run.send(ctx); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"minipush/internal/push"
 	"minipush/internal/sim"
@@ -40,9 +39,13 @@ func (r *demoRun) checkRows(ctx context.Context) ([]string, error) {
 		byID[row.UserID] = row
 	}
 	for _, u := range r.users {
-		state, reason := u.fate.outcome()
-		if got := byID[u.id]; got.State != state || got.Reason != reason {
+		state, reason := u.fate.outcome(r.play.dead)
+		got := byID[u.id]
+		if got.State != state || got.Reason != reason {
 			problems = append(problems, fmt.Sprintf("user %s is %s %s instead of %s %s", u.id, got.State, got.Reason, state, reason))
+		}
+		if wrong := r.play.wrongDelivery(got); wrong != "" {
+			problems = append(problems, fmt.Sprintf("user %s is %s with %s", u.id, got.State, wrong))
 		}
 	}
 	return problems, nil
@@ -71,7 +74,7 @@ func (r *demoRun) checkLedger() []string {
 			problems = append(problems, fmt.Sprintf("user %s received %d messages", u.id, len(got)))
 		}
 		for _, m := range got {
-			if wrong := wrongMessage(m); wrong != "" {
+			if wrong := r.play.wrongMessage(m); wrong != "" {
 				problems = append(problems, fmt.Sprintf("user %s received %s", u.id, wrong))
 			}
 		}
@@ -80,21 +83,4 @@ func (r *demoRun) checkLedger() []string {
 		problems = append(problems, fmt.Sprintf("%d people received something who are not in the list", len(received)))
 	}
 	return problems
-}
-
-// wrongMessage says what is wrong with a message that arrived; empty is nothing.
-func wrongMessage(m sim.Message) string {
-	values, page := demoMessage()
-	switch {
-	case m.Page != page:
-		return fmt.Sprintf("the page %q", m.Page)
-	case m.TemplateID != demoTemplate(demoApp).TemplateID:
-		return fmt.Sprintf("the template %q", m.TemplateID)
-	case len(m.Data) != len(values):
-		return fmt.Sprintf("%d fields", len(m.Data))
-	}
-	if i := slices.IndexFunc(m.Data, func(f sim.Field) bool { return f.Value != values[f.Key] || f.Color != "#EE0000" }); i >= 0 {
-		return fmt.Sprintf("%s %q in colour %q", m.Data[i].Key, m.Data[i].Value, m.Data[i].Color)
-	}
-	return ""
 }

@@ -15,20 +15,20 @@ import (
 type fate int
 
 const (
-	fateSent      fate = iota // one good formId
-	fateSecond                // the first formId is dead, the second good
-	fateNoPermit              // left no formId
+	fateSent      fate = iota // one good permit
+	fateSecond                // form_id: the first formId is dead, the second good; subscribe: no answer comes, the platform's event does
+	fateNoPermit              // left no permit
 	fateNoOpenID              // known without an openid
-	fateUnknown               // the platform's answer never comes
-	fateDead                  // only dead formIds
+	fateUnknown               // the platform's answer never comes, nor does an event
+	fateDead                  // only permits that the platform does not know
 	numberOfFates = iota
 )
 
 // count is how many users have a fate: 638 in all, as many as the original's task 98 had.
 func (f fate) count() int { return [numberOfFates]int{530, 30, 30, 20, 8, 20}[f] }
 
-// outcome is how a user with that fate ends.
-func (f fate) outcome() (push.RecipientState, push.Reason) {
+// outcome is how a user with that fate ends. dead is the reason of those whom the platform refuses.
+func (f fate) outcome(dead push.Reason) (push.RecipientState, push.Reason) {
 	switch f {
 	case fateNoPermit:
 		return push.Skipped, push.NoPermit
@@ -37,7 +37,7 @@ func (f fate) outcome() (push.RecipientState, push.Reason) {
 	case fateUnknown:
 		return push.Unknown, push.Unsure
 	case fateDead:
-		return push.Failed, push.PermitDead
+		return push.Failed, dead
 	default:
 		return push.Sent, push.NoReason
 	}
@@ -117,12 +117,18 @@ func demoList(users []demoUser) string {
 	return b.String()
 }
 
+// demoPageOf is the original's page, demoPage the page that everybody who is reached must get.
+const (
+	demoPageOf = "pages/goods/detail/detail?backToHome=1&&goodsId={{product.code}}"
+	demoPage   = "pages/goods/detail/detail?backToHome=1&&goodsId=1989"
+)
+
 // demoTemplate is the template of the original with its five fields, its colour and its page.
 func demoTemplate(app string) push.Template {
 	const red = "#EE0000"
 	return push.Template{
 		App: app, TemplateID: "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0", Channel: push.ChannelFormID, Name: "活动加入成功提醒",
-		Page: "pages/goods/detail/detail?backToHome=1&&goodsId={{product.code}}",
+		Page: demoPageOf,
 		Fields: []push.Field{
 			{Key: "keyword1", Label: "活动主题", Value: "{{topic}}", Color: red},
 			{Key: "keyword2", Label: "活动说明", Value: "{{caption}}", Color: red},
@@ -137,16 +143,9 @@ func demoProduct(app string) push.Product {
 	return push.Product{App: app, Code: "1989", Title: "健康助利测试商品1", Price: 250_00, OnShelf: true}
 }
 
-func demoSpec(app string) push.TaskSpec {
+func demoSpec(app, template string) push.TaskSpec {
 	return push.TaskSpec{
-		App: app, TemplateID: demoTemplate(app).TemplateID, ProductCode: "1989", Audience: push.AudienceList,
+		App: app, TemplateID: template, ProductCode: "1989", Audience: push.AudienceList,
 		Topic: "健康助利", Caption: "您已成功加入健康助利活动", Tips: "点击查看活动详情",
 	}
-}
-
-// demoMessage is what everybody who is reached must get, word for word.
-func demoMessage() (values map[string]string, page string) {
-	return map[string]string{
-		"keyword1": "健康助利", "keyword2": "您已成功加入健康助利活动", "keyword3": "健康助利测试商品1", "keyword4": "250海贝", "keyword5": "点击查看活动详情",
-	}, "pages/goods/detail/detail?backToHome=1&&goodsId=1989"
 }

@@ -8,7 +8,6 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
-	"minipush/internal/sim"
 	"minipush/internal/store"
 )
 
@@ -17,8 +16,13 @@ type demoRun struct {
 	cli      *cli
 	s        *session
 	platform *platform
-	users    []demoUser
-	task     push.Task
+	play     play
+	// address is where the daemon answers.
+	address string
+	users   []demoUser
+	task    push.Task
+	// delivered and failed are what the platform's events have said.
+	delivered, failed int
 }
 
 // send sets everything up by the calls that the API makes too, sends the task, and follows it to its end.
@@ -26,7 +30,7 @@ func (r *demoRun) send(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	task, err := r.s.dispatch.CreateTask(ctx, r.s.actor, demoSpec(demoApp))
+	task, err := r.s.dispatch.CreateTask(ctx, r.s.actor, demoSpec(demoApp, r.play.template.TemplateID))
 	if err != nil {
 		return fmt.Errorf("create task: %w", err)
 	}
@@ -43,21 +47,28 @@ func (r *demoRun) send(ctx context.Context) error {
 	if _, err := r.s.dispatch.Send(ctx, r.s.actor, task.ID, nil); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	if err := r.cli.watch(ctx, r.s, task.ID); err != nil {
+	if r.task, err = r.cli.follow(ctx, r.s, task.ID); err != nil {
 		return err
 	}
-	if r.task, err = r.s.store.Task(ctx, task.ID); err != nil {
+	if r.play.events {
+		if err := r.awaitEvents(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.cli.watched(r.task); err != nil {
 		return err
 	}
-	if !r.cli.json() { // a program has had the task from watch
+	if !r.cli.json() { // a program has had the task as it was followed
 		reasonTable(r.cli.stdout, r.task.Reasons)
+		if r.play.events {
+			r.deliveryTable()
+		}
 		r.cli.say("")
 	}
 	return nil
 }
 
-// prepare registers app, product and template, reports users and formIds, and sets the faults. The formIds whose answer never
-// comes are reported last: their time is short.
+// prepare registers app, product and template, sets the faults, and reports users and permits.
 func (r *demoRun) prepare(ctx context.Context) error {
 	spec := dispatch.AppSpec{Key: demoApp, AppID: demoAppID, Secret: "demo", BaseURL: r.platform.url}
 	_, err := r.s.dispatch.AddApp(ctx, spec)
@@ -73,23 +84,19 @@ func (r *demoRun) prepare(ctx context.Context) error {
 	if _, err := r.s.dispatch.PutProduct(ctx, demoProduct(demoApp)); err != nil {
 		return fmt.Errorf("set product: %w", err)
 	}
-	if _, err := r.s.dispatch.PutTemplate(ctx, demoTemplate(demoApp)); err != nil {
+	if _, err := r.s.dispatch.PutTemplate(ctx, r.play.template); err != nil {
 		return fmt.Errorf("set template: %w", err)
 	}
-	if err := r.platform.SetFaults(r.faults()); err != nil {
+	faults := r.platform.Faults()
+	faults.Rules = r.play.rules(r.users)
+	if err := r.platform.SetFaults(faults); err != nil {
 		return fmt.Errorf("set faults: %w", err)
 	}
 	got, err := r.s.dispatch.ReportUsers(ctx, demoApp, demoReports(r.users))
 	if err != nil || len(got.Rejected) > 0 {
 		return fmt.Errorf("report users: %d rejected: %w", len(got.Rejected), err)
 	}
-	mint := func(openid string) string { return r.platform.Mint(demoAppID, []string{openid}, 1, 0)[0].FormID }
-	got, err = r.s.dispatch.ReportFormIDs(ctx, demoApp, demoFormIDs(r.users, time.Now(), r.s.cfg.Send.PermitMargin, mint))
-	if err != nil || len(got.Rejected) > 0 {
-		return fmt.Errorf("report formIds: %d rejected: %w", len(got.Rejected), err)
-	}
-	r.cli.say("%d users reported, %d formIds collected", len(r.users), got.Accepted)
-	return nil
+	return r.play.collect(ctx, r)
 }
 
 // clearOld cancels what a run that was killed has left under way: its platform is gone.
@@ -107,19 +114,4 @@ func (r *demoRun) clearOld(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// faults spoil every answer about the users whose outcome is to stay unknown: for every other one after the message was delivered.
-func (r *demoRun) faults() sim.Faults {
-	faults := r.platform.Faults()
-	rules := []sim.Rule{{Kind: sim.Drop}, {Kind: sim.Drop, AfterDelivery: true}}
-	n := 0
-	for _, u := range r.users {
-		if u.fate == fateUnknown {
-			rules[n%2].OpenIDs = append(rules[n%2].OpenIDs, u.openid)
-			n++
-		}
-	}
-	faults.Rules = rules
-	return faults
 }

@@ -166,9 +166,9 @@ func TestDemoUsers_AreTheMix_InAnOrderOfTheSeed(t *testing.T) {
 	require.NotEqual(t, users, demoUsers(now, 2))
 }
 
-func TestWrongMessage_NoticesEveryDifference(t *testing.T) {
+func TestPlay_WrongMessage_NoticesEveryDifference(t *testing.T) {
 	t.Parallel()
-	values, page := demoMessage()
+	values, page := formIDPlay().values, demoPage
 	good := func() sim.Message {
 		m := sim.Message{TemplateID: demoTemplate(demoApp).TemplateID, Page: page}
 		for _, f := range demoTemplate(demoApp).Fields {
@@ -176,7 +176,7 @@ func TestWrongMessage_NoticesEveryDifference(t *testing.T) {
 		}
 		return m
 	}
-	require.Empty(t, wrongMessage(good()))
+	require.Empty(t, formIDPlay().wrongMessage(good()))
 	for name, spoil := range map[string]func(*sim.Message){
 		"page":     func(m *sim.Message) { m.Page = strings.ReplaceAll(m.Page, "&&", "&") },
 		"template": func(m *sim.Message) { m.TemplateID = "other" },
@@ -186,7 +186,28 @@ func TestWrongMessage_NoticesEveryDifference(t *testing.T) {
 	} {
 		m := good()
 		spoil(&m)
-		require.NotEmpty(t, wrongMessage(m), name)
+		require.NotEmpty(t, formIDPlay().wrongMessage(m), name)
+	}
+}
+
+// Where the platform reports deliveries, whoever was sent to has one, and a msgid, and nobody else.
+func TestPlay_WrongDelivery(t *testing.T) {
+	t.Parallel()
+	id, delivered, failed := int64(1), "delivered", "failed"
+	for _, tc := range []struct {
+		play  play
+		r     push.Recipient
+		wrong bool
+	}{
+		{subscribePlay(), push.Recipient{State: push.Sent, MsgID: &id, Delivery: &delivered}, false},
+		{subscribePlay(), push.Recipient{State: push.Unknown}, false},
+		{subscribePlay(), push.Recipient{State: push.Sent, MsgID: &id}, true},
+		{subscribePlay(), push.Recipient{State: push.Sent, MsgID: &id, Delivery: &failed}, true},
+		{subscribePlay(), push.Recipient{State: push.Sent, Delivery: &delivered}, true},
+		{subscribePlay(), push.Recipient{State: push.Failed, Delivery: &delivered}, true},
+		{formIDPlay(), push.Recipient{State: push.Sent}, false},
+	} {
+		require.Equal(t, tc.wrong, tc.play.wrongDelivery(tc.r) != "", "%+v", tc.r)
 	}
 }
 
@@ -224,7 +245,7 @@ func TestSettled_ACanceledTaskWithOpenRecipients_IsNot(t *testing.T) {
 	} {
 		require.Equal(t, test.want, settled(push.Task{State: test.state, Counts: test.open}), "%+v", test)
 	}
-	err := (&cli{}).watched(push.Task{ID: 7, State: push.TaskCanceled, Counts: push.Counts{Total: 9, Sending: 3}}, nil)
+	err := (&cli{}).watched(push.Task{ID: 7, State: push.TaskCanceled, Counts: push.Counts{Total: 9, Sending: 3}})
 	require.ErrorContains(t, err, "3 recipients are still under way")
 }
 

@@ -29,8 +29,17 @@ With --output json it writes the task, one object a line, each time something ch
 	}
 }
 
-// watch shows a task until it has ended. What it shows is read from the rows (invariant 8).
+// watch shows a task until it has ended, and how it ended.
 func (c *cli) watch(ctx context.Context, s *session, id int64) error {
+	task, err := c.follow(ctx, s, id)
+	if err != nil {
+		return err
+	}
+	return c.watched(task)
+}
+
+// follow shows a task until it has ended, and returns it as it is then. What it shows is read from the rows (invariant 8).
+func (c *cli) follow(ctx context.Context, s *session, id int64) (push.Task, error) {
 	if w, err := findWorkers(ctx, s.store); err == nil && w.live == 0 {
 		fmt.Fprintln(c.stderr, "minipush: no worker runs on this database, so nothing is sent; start one: minipush serve")
 	}
@@ -42,12 +51,12 @@ func (c *cli) watch(ctx context.Context, s *session, id int64) error {
 	for {
 		task, err := s.store.Task(ctx, id)
 		if err != nil {
-			return err
+			return task, err
 		}
 		if task.State != last.State || task.Counts != last.Counts {
 			changed = time.Now()
 			if err := c.showProgress(s, task, last); err != nil {
-				return err
+				return task, err
 			}
 		}
 		if task.State == push.TaskSending && b == nil {
@@ -58,12 +67,12 @@ func (c *cli) watch(ctx context.Context, s *session, id int64) error {
 			b.set(int64(task.Counts.Total - task.Counts.Open()))
 		}
 		if settled(task) || stopped(task) && time.Since(changed) > settleWithin {
-			return c.watched(task, b)
+			return task, nil
 		}
 		last = task
 		select {
 		case <-ctx.Done():
-			return hintError{ctx.Err(), fmt.Sprintf("The task goes on. Come back with: minipush task watch %d", id)}
+			return task, hintError{ctx.Err(), fmt.Sprintf("The task goes on. Come back with: minipush task watch %d", id)}
 		case <-tick.C:
 		}
 	}
@@ -105,10 +114,7 @@ func (c *cli) showProgress(s *session, task, last push.Task) error {
 }
 
 // watched is the end: the original's summary line for a task that was sent, an error for one that was not.
-func (c *cli) watched(task push.Task, b *bar) error {
-	if b != nil {
-		b.finish()
-	}
+func (c *cli) watched(task push.Task) error {
 	if task.State != push.TaskDone && task.State != push.TaskCanceled {
 		return hintError{fmt.Errorf("task %d is %s: it is not being sent", task.ID, stateText(task)), fmt.Sprintf("Send it: minipush task send %d", task.ID)}
 	}

@@ -194,7 +194,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 	}
 	any, err := d.st.AnyReachable(ctx, t, when, d.cfg.PermitMargin, d.cfg.Location.String())
 	if err == nil && !any {
-		return &push.Refusal{Code: push.RefusedNoPermit, TaskID: t.ID, State: t.State}
+		return &push.Refusal{Code: push.RefusedNoPermit, TaskID: t.ID, State: t.State, Channel: t.Channel}
 	}
 	return err
 }

@@ -110,7 +110,9 @@ func TestSubscribe_SpendsOneUnitEach(t *testing.T) {
 	b.two()
 	b.send(task.ID)
 	b.wait(task.ID, push.TaskDone)
-	require.Equal(t, push.Counts{Total: 63, Sent: 60, Skipped: 3}, b.audit(task.ID).Counts)
+	done := b.audit(task.ID)
+	require.Equal(t, push.Counts{Total: 63, Sent: 60, Skipped: 3}, done.Counts)
+	require.Contains(t, done.Reasons, push.Count{Code: "no_permit", Count: 1, ZH: "没有订阅次数", EN: "The user has no usable permit"})
 	b.once(users)
 	require.Equal(t, [4]int{60, 0, 0, 60}, b.units())
 	for m := range b.sim.Ledger(sim.Filter{}) {
@@ -131,6 +133,9 @@ func TestSubscribe_SpendsOneUnitEach(t *testing.T) {
 	empty := b.subscribeDraft(users, nil)
 	_, err = b.d.Send(t.Context(), "test", empty.ID, nil)
 	refused(t, err, push.RefusedNoPermit)
+	var refusal *push.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "没有订阅次数", refusal.ZH())
 }
 
 // Two tasks of two daemons to the same people at once: the platform never sees two calls for one openid (invariant 7), and each task

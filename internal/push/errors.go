@@ -80,6 +80,8 @@ type Refusal struct { //nolint:errname // it reads as what it is: a refusal, whi
 	TaskID int64
 	// State is the state that the task has, where the code is about it.
 	State TaskState
+	// Channel is the task's, where the code is about permits.
+	Channel Channel
 	// App and Product are the key of the app and the code of the product that stand in the way; empty where none does.
 	App, Product string
 	// Detail adds what the text cannot know, in English; may be empty.
@@ -99,7 +101,7 @@ func (r *Refusal) ZH() string {
 		}
 		return "还没有上传用户ID"
 	case RefusedNoPermit:
-		return "没有formid"
+		return NoPermitZH(r.Channel)
 	case RefusedTooManyRequests:
 		return "操作过于频繁,请稍后再试!"
 	case RefusedProductOffShelf:

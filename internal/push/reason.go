@@ -76,6 +76,14 @@ func (r Reason) Text() ReasonText {
 	return ReasonText{}
 }
 
+// NoPermitZH is what a user lacks who has no permit of a channel, as marketing reads it.
+func NoPermitZH(channel Channel) string {
+	if channel == ChannelSubscribe {
+		return "没有订阅次数"
+	}
+	return NoPermit.Text().ZH
+}
+
 func (r Reason) String() string { return r.Text().Code }
 
 // MarshalText writes the code.

@@ -112,6 +112,7 @@ func TestRefusal_CarriesTheOriginalsTexts(t *testing.T) {
 		require.Equal(t, text, r.ZH())
 		require.NotEqual(t, string(code), r.EN())
 	}
+	require.Equal(t, "没有订阅次数", (&push.Refusal{Code: push.RefusedNoPermit, Channel: push.ChannelSubscribe}).ZH())
 	for _, code := range []push.RefusalCode{push.RefusedProductOffShelf, push.RefusedWrongState, push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedInUse, push.RefusedNotUnknown, push.RefusedListGone, push.RefusedScheduleRuns} {
 		r := push.Refusal{Code: code, Detail: "why"}
 		require.NotEqual(t, string(code), r.ZH())

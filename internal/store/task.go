@@ -136,6 +136,11 @@ func (s *Store) Task(ctx context.Context, id int64) (push.Task, error) {
 		  FROM chunk c CROSS JOIN LATERAL jsonb_each_text(c.reasons) r JOIN reason e ON e.reason = r.key::smallint
 		 WHERE c.task_id = $1 GROUP BY e.reason ORDER BY 2 DESC, e.reason`, id)
 	t.Reasons, err = pgx.CollectRows(rows, pgx.RowToStructByPos[push.Count])
+	for i, r := range t.Reasons {
+		if r.Code == push.NoPermit.String() {
+			t.Reasons[i].ZH = push.NoPermitZH(t.Channel)
+		}
+	}
 	return t, wrap(err, "reasons of task %d", id)
 }
 
