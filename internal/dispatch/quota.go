@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"minipush/internal/provider"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/wechat"
@@ -116,28 +117,53 @@ func (d *Dispatcher) askQuotas(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// askQuota asks for each channel in which the app sends: the platform counts each call by itself. What it answers for the one that has the
+// least left is kept.
 func (d *Dispatcher) askQuota(ctx context.Context, a store.QuotaToAsk) error {
 	client, err := d.clients.get(ctx, a.AppID)
 	if err != nil {
 		return nil //nolint:nilerr // the sends meet it, and say so
 	}
-	call, cancel := context.WithTimeoutCause(ctx, quotaTimeout, errors.New("asking for the quota took too long"))
-	defer cancel()
 	begun := time.Now()
-	q, err := client.Quota(call, wechat.PathTemplateSend)
-	if err != nil {
-		d.log.InfoContext(ctx, "quota not known", slog.Any("app", a.Key), slog.Any("err", err))
-		return nil // it is asked again; the sends do not need it
+	var tightest *wechat.Quota
+	for channel, open := range map[push.Channel]*int64{push.ChannelFormID: a.FormIDOpen, push.ChannelSubscribe: a.SubscribeOpen} {
+		if open == nil {
+			continue
+		}
+		q, err := askChannel(ctx, client, channel)
+		if err != nil {
+			d.log.InfoContext(ctx, "quota not known", slog.Any("app", a.Key), slog.Any("channel", channel), slog.Any("err", err))
+			continue // it is asked again; the sends do not need it
+		}
+		if left := q.DailyLimit - q.Used; q.DailyLimit > 0 && left > 0 && left < *open {
+			d.log.WarnContext(ctx, "quota will not last for the tasks under way", slog.Any("app", a.Key), slog.Any("channel", channel), slog.Any("left", left), slog.Any("open", *open))
+		}
+		if tightest == nil || tighter(q, *tightest) {
+			tightest = &q
+		}
 	}
-	if err := d.st.SaveQuota(ctx, a.AppID, q.DailyLimit, q.Used); err != nil {
+	if tightest == nil {
+		return nil
+	}
+	if err := d.st.SaveQuota(ctx, a.AppID, tightest.DailyLimit, tightest.Used); err != nil {
 		return err
 	}
-	switch left := q.DailyLimit - q.Used; {
-	case q.DailyLimit == 0:
-	case left <= 0:
-		return d.quotaOut(ctx, a.AppID, a.TaskID, false, quotaUntil(begun), "平台今日推送次数已用完", "The platform's quota of the day is used up")
-	case left < a.Open:
-		d.log.WarnContext(ctx, "quota will not last for the tasks under way", slog.Any("app", a.Key), slog.Any("left", left), slog.Any("open", a.Open))
+	if tightest.DailyLimit == 0 || tightest.Used < tightest.DailyLimit {
+		return nil
 	}
-	return nil
+	return d.quotaOut(ctx, a.AppID, a.TaskID, false, quotaUntil(begun), "平台今日推送次数已用完", "The platform's quota of the day is used up")
+}
+
+func askChannel(ctx context.Context, client *appClient, channel push.Channel) (wechat.Quota, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, quotaTimeout, errors.New("asking for the quota took too long"))
+	defer cancel()
+	return client.Quota(ctx, provider.For(channel).QuotaPath())
+}
+
+// tighter says whether less is left of q than of other.
+func tighter(q, other wechat.Quota) bool {
+	if q.DailyLimit == 0 || other.DailyLimit == 0 {
+		return q.DailyLimit != 0
+	}
+	return q.DailyLimit-q.Used < other.DailyLimit-other.Used
 }

@@ -109,7 +109,7 @@ func TestQuota_TaskSentWhileItIsOut_WaitsWithoutACallAndGoesOn(t *testing.T) {
 func TestQuota_KnownToBeGone_PausesBeforeItIsMet(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *dispatch.Config) { c.ChunkSize, c.InFlight, c.Workers = 10, 1, 1 })
-	b.faults(sim.Faults{QuotaPerDay: 1, LatencyMS: 300})
+	b.faults(sim.Faults{QuotaPerDay: 1, LatencyMS: 1000}) // so that it is asked for before the second call is refused
 	users := b.users(10, 1)
 	task := b.draft(users)
 	b.send(task.ID)
@@ -119,6 +119,38 @@ func TestQuota_KnownToBeGone_PausesBeforeItIsMet(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, *app.Quota.Limit, "what the platform said is kept, and shown")
 	require.NotNil(t, app.Quota.OutUntil)
+}
+
+// The platform counts the call of each channel by itself: what is asked for is that of the channels in which the app sends, and what is shown
+// is the one of which the least is left.
+func TestQuota_IsAskedOfTheChannelsInWhichTheAppSends(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) { c.ChunkSize, c.InFlight, c.Workers = 10, 1, 1 })
+	b.faults(sim.Faults{QuotaPerDay: 8, LatencyMS: 300})
+	users := b.subscribed(10, 1)
+	b.work(b.d)
+	quota := func() push.AppQuota {
+		app, err := b.st.App(t.Context(), appKey)
+		require.NoError(t, err)
+		return app.Quota
+	}
+	task := b.subscribeDraft(users, nil)
+	b.send(task.ID)
+	b.eventually("the quota of subscribe messages is asked for", func() bool { return quota().Limit != nil })
+	b.wait(task.ID, push.TaskPaused)
+	b.exec(`UPDATE app SET quota_asked_at = NULL, quota_limit = NULL, quota_used = NULL, quota_until = NULL`)
+	b.exec(`UPDATE task SET state = 'sending', causes = '{}'`)
+	b.eventually("it is known to be used up", func() bool { return quota().Limit != nil && quota().OutUntil != nil })
+	require.EqualValues(t, 8, *quota().Limit)
+	require.EqualValues(t, 8, *quota().Used)
+	b.wait(task.ID, push.TaskPaused)
+
+	b.faults(sim.Faults{})
+	b.exec(`UPDATE app SET quota_asked_at = NULL, quota_until = NULL`)
+	_, err := b.d.Resume(t.Context(), "test", task.ID)
+	require.NoError(t, err)
+	b.wait(task.ID, push.TaskDone)
+	b.once(users)
 }
 
 func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {

@@ -36,6 +36,8 @@ type Channel interface {
 	ResendSafe() bool
 	// Send makes one call and waits for its answer.
 	Send(ctx context.Context, client *wechat.Client, m Message) wechat.Result
+	// QuotaPath names the call of this channel whose quota the platform counts.
+	QuotaPath() string
 	// Explain says what a code of this channel means.
 	Explain(code int) (wechat.Advice, bool)
 	// CheckTemplate says what stands against a template of this channel, beside what stands against any.
@@ -61,6 +63,8 @@ func For(name push.Channel) Channel {
 type formID struct{}
 
 func (formID) ResendSafe() bool { return wechat.ChannelFormID.ResendSafe() }
+
+func (formID) QuotaPath() string { return wechat.PathTemplateSend }
 
 func (formID) Explain(code int) (wechat.Advice, bool) {
 	return wechat.Explain(wechat.ChannelFormID, code)

@@ -16,6 +16,8 @@ type subscribe struct{}
 
 func (subscribe) ResendSafe() bool { return wechat.ChannelSubscribe.ResendSafe() }
 
+func (subscribe) QuotaPath() string { return wechat.PathSubscribeSend }
+
 func (subscribe) Explain(code int) (wechat.Advice, bool) {
 	return wechat.Explain(wechat.ChannelSubscribe, code)
 }

@@ -102,31 +102,35 @@ func (s *Store) QuotaBack(ctx context.Context, appID int32, taskID int64) (bool,
 	return tag.RowsAffected() == 1, wrap(err, "quota of app %d is back", appID)
 }
 
-// QuotaToAsk is an app that sends and whose quota has not been asked for lately.
+// QuotaToAsk is an app that sends and whose quotas have not been asked for lately.
 type QuotaToAsk struct {
 	AppID int32
 	Key   string
-	// TaskID is one of its tasks, Open how many recipients are open in all of them.
+	// TaskID is one of its tasks.
 	TaskID int64
-	Open   int64
+	// FormIDOpen and SubscribeOpen are how many recipients are open in its tasks of a channel; nil where it has none of that channel.
+	FormIDOpen, SubscribeOpen *int64
 }
 
-// QuotasToAsk lists the apps with a task that is sending whose quota was last asked for longer than age ago, or never since that
-// task began, and notes that it is asked for now.
+// QuotasToAsk lists the apps with a task that is sending whose quotas were last asked for longer than age ago, or never since that
+// task began, and notes that they are asked for now.
 func (s *Store) QuotasToAsk(ctx context.Context, age time.Duration) ([]QuotaToAsk, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE app a SET quota_asked_at = clock_timestamp()
 		  FROM (SELECT t.app_id, max(t.id) AS task_id, max(t.started_at) AS began,
-		               sum((SELECT coalesce(sum(pending + waiting + sending), 0) FROM chunk c WHERE c.task_id = t.id AND c.state <> 'done'))::bigint AS open
-		          FROM task t WHERE t.state = 'sending' AND t.planned_at IS NOT NULL AND t.channel = 'form_id' GROUP BY t.app_id) t
+		               sum(c.open) FILTER (WHERE t.channel = 'form_id')::bigint AS form_id, sum(c.open) FILTER (WHERE t.channel = 'subscribe')::bigint AS subscribe
+		          FROM task t CROSS JOIN LATERAL (
+		               SELECT coalesce(sum(pending + waiting + sending), 0) AS open FROM chunk c WHERE c.task_id = t.id AND c.state <> 'done') c
+		         WHERE t.state = 'sending' AND t.planned_at IS NOT NULL GROUP BY t.app_id) t
 		 WHERE a.id = t.app_id AND a.paused_at IS NULL
 		   AND (a.quota_asked_at IS NULL OR a.quota_asked_at < clock_timestamp() - $1::interval OR a.quota_asked_at < t.began)
-		RETURNING a.id, a.key, t.task_id, t.open`, age)
+		RETURNING a.id, a.key, t.task_id, t.form_id, t.subscribe`, age)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[QuotaToAsk])
 	return list, wrap(err, "list quotas to ask for")
 }
 
-// SaveQuota keeps what the platform said of an app's quota: the limit of a day (0: none), and what of it is used.
+// SaveQuota keeps what the platform said of an app's quota: the limit of a day (0: none), and what of it is used; of an app that sends in
+// several channels, that of the one which will be used up first.
 func (s *Store) SaveQuota(ctx context.Context, appID int32, limit, used int64) error {
 	_, err := s.db(ctx).Exec(ctx, `UPDATE app SET quota_limit = $2, quota_used = $3 WHERE id = $1`, appID, limit, used)
 	return wrap(err, "save quota of app %d", appID)
