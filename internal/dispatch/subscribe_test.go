@@ -501,6 +501,13 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
 	require.Zero(t, b.count(`SELECT count(*) FROM subscription WHERE long_term`))
+
+	require.NoError(t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.LongTerm, Fields: []sim.TemplateField{
+		{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}, {Key: "thing3", Label: "温馨提示"}}}}))
+	_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+	require.NoError(t, err)
+	require.Equal(t, 4, b.count(`SELECT count(*) FROM subscription WHERE long_term`), "as the account says")
+	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
 }
 
 // An event about an openid that another user of the app has by now settles the recipient who had it when the call was made.
