@@ -105,12 +105,12 @@ func (c *cli) readSecret(path string) (string, error) {
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, 4096))
 	if err != nil {
-		return "", fmt.Errorf("read the app secret: %w", err)
+		return "", fmt.Errorf("read %s: %w", path, err)
 	}
 	first, _, _ := bytes.Cut(data, []byte("\n"))
 	secret := strings.TrimSpace(string(first))
 	if secret == "" {
-		return "", fmt.Errorf("the app secret in %s is empty", path)
+		return "", fmt.Errorf("the secret in %s is empty", path)
 	}
 	return secret, nil
 }

@@ -18,11 +18,15 @@ import (
 	"minipush/internal/config"
 	"minipush/internal/push"
 	"minipush/internal/sim"
+	"minipush/internal/store"
+	"minipush/internal/web/auth"
 )
 
 const (
 	demoApp   = "demo"
 	demoAppID = "wxdemo"
+	// demoLogin is the login of the demo's account for the console.
+	demoLogin = "demo"
 )
 
 func (c *cli) demoCommand() *cobra.Command {
@@ -33,7 +37,7 @@ func (c *cli) demoCommand() *cobra.Command {
 		Use: "demo", Short: "See it work: 638 users, a simulated platform, the results", Args: cobra.NoArgs,
 		Long: `Starts a private Postgres and a simulated platform, sends the original's task to 638 users, and shows what became of each:
 560 sent (30 of them with their second formId, the first being dead), 30 without a permit, 20 without an openid, 8 whose
-outcome is unknown because the platform's answer never came, 20 with dead formIds only. Then the API and the job pages stay up until Ctrl-C.
+outcome is unknown because the platform's answer never came, 20 with dead formIds only. Then the console, the API and the job pages stay up until Ctrl-C.
 
 With --channel subscribe the same 638 users get a subscribe message, and the platform reports by signed events what it delivered: 560 sent and
 delivered (30 of them known by the event only, the answer never having come), 30 without a permit, 20 without an openid, 8 unknown because
@@ -183,10 +187,16 @@ func (c *cli) leaveUp(ctx context.Context, s *session, d *daemon) error {
 	if err != nil {
 		return err
 	}
+	password, err := demoAccount(ctx, s)
+	if err != nil {
+		return err
+	}
 	base := "http://" + d.web.Addr()
-	err = c.answer(map[string]string{"url": base, "token": token}, func(w io.Writer) {
+	err = c.answer(map[string]string{"url": base, "token": token, "console": base + "/console/", "login": demoLogin, "password": password}, func(w io.Writer) {
 		fmt.Fprintln(w)
 		pairs(w, [][2]string{
+			{"console", base + "/console/"},
+			{"", "log in as " + demoLogin + " with the password " + password},
 			{"API", base + "/api/v1/tasks"},
 			{"job pages", base + "/ops/jobs/"},
 			{"metrics", base + "/metrics"},
@@ -196,4 +206,18 @@ func (c *cli) leaveUp(ctx context.Context, s *session, d *daemon) error {
 		fmt.Fprintln(w, "Ctrl-C ends the demo.")
 	})
 	return errors.Join(err, d.wait(ctx))
+}
+
+// demoAccount makes the account that may see and do everything in the console, or gives the one of an earlier run a new password.
+func demoAccount(ctx context.Context, s *session) (password string, err error) {
+	password = auth.NewPassword()
+	_, err = s.store.AccountByLogin(ctx, demoLogin)
+	if errors.Is(err, push.ErrNotFound) {
+		_, err = auth.AddAccount(ctx, s.store, s.caller(), store.Account{Login: demoLogin, Name: "演示", Role: "admin"}, password)
+		return password, err
+	}
+	if err != nil {
+		return "", err
+	}
+	return password, auth.ResetPassword(ctx, s.store, s.caller(), demoLogin, password)
 }

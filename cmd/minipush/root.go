@@ -54,7 +54,7 @@ With no MINIPUSH_DATABASE_URL every command uses a private Postgres in the data 
 		}
 		return nil
 	}
-	root.AddCommand(c.demoCommand(), c.serveCommand(), c.migrateCommand(), c.simCommand(), c.appCommand(), c.tokenCommand(),
+	root.AddCommand(c.demoCommand(), c.serveCommand(), c.migrateCommand(), c.simCommand(), c.appCommand(), c.tokenCommand(), c.accountCommand(),
 		c.userCommand(), c.productCommand(), c.templateCommand(), c.listCommand(), c.taskCommand(), c.scheduleCommand(), c.permitCommand(),
 		c.suppressionCommand(), c.configCommand(),
 		c.healthCommand(), c.doctorCommand())

@@ -372,6 +372,9 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeOpenIDMoves(ctx, now.Add(-d.cfg.Retention.Recipients), purgeSize)
 		},
+		func(ctx context.Context) (int, error) {
+			return d.st.PurgeSessions(ctx, now.Add(-24*time.Hour), purgeSize)
+		},
 	} {
 		for n := 1; n > 0; {
 			var err error

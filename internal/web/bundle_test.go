@@ -113,6 +113,16 @@ func (b *bundle) token(t *testing.T, name string, role auth.Role, apps []int32) 
 	return plain
 }
 
+// login makes an account that is logged in, and returns the value of its cookie.
+func (b *bundle) login(t *testing.T, login string, role auth.Role, apps []int32) string {
+	t.Helper()
+	a, err := b.store.InsertAccount(t.Context(), store.Account{Login: login, Name: login, Role: role.String(), AppIDs: apps, PasswordHash: "none", CreatedBy: "test"})
+	require.NoError(t, err)
+	value, err := auth.NewSessions(auth.SessionConfig{}, b.store, discard()).Open(t.Context(), a.ID)
+	require.NoError(t, err)
+	return value
+}
+
 // reply is an answer that was read.
 type reply struct {
 	status int

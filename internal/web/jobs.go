@@ -20,20 +20,20 @@ func newJobPages(d *dispatch.Dispatcher, log *slog.Logger) (*riverui.Handler, er
 	return riverui.NewHandler(&riverui.HandlerOpts{Endpoints: riverui.NewEndpoints(d.River(), nil), Logger: log, Prefix: jobsPrefix})
 }
 
-// guardJobs lets operators in by HTTP basic authentication, the token being the password, and keeps other sites out: a
-// browser adds the login by itself, also to a request that another site makes it send, and River's handler has no guard of its own.
+// guardJobs lets operators in who are logged in to the console, or by HTTP basic authentication, the token being the password, and keeps
+// other sites out: a browser adds the login by itself, also to a request that another site makes it send, and River's handler has no guard of its own.
 //
 // The pages show the jobs of all apps, so a token that is limited to some apps is refused. Retrying or deleting a job there is
 // harmless: a chunk's table says what is unfinished, and a job that runs twice or never changes nothing of it (invariants 1 and 6).
 func (s *Server) guardJobs(pages http.Handler) http.Handler {
 	crossSite := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, err := s.tokens.Basic(r)
+		p, err := s.jobsCaller(r)
 		if errors.Is(err, auth.ErrUnauthenticated) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="minipush jobs", charset="UTF-8"`)
 		}
 		if err == nil {
-			api.NotePrincipal(r.Context(), p)
+			auth.Note(r.Context(), p)
 			err = api.Allow(p, r.Method, auth.Operator)
 		}
 		if err == nil && !p.SeesAll() {
@@ -51,4 +51,13 @@ func (s *Server) guardJobs(pages http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		pages.ServeHTTP(w, r)
 	})
+}
+
+// jobsCaller finds who is logged in to the console, or else whose token the password of HTTP basic authentication is.
+func (s *Server) jobsCaller(r *http.Request) (auth.Principal, error) {
+	session, err := s.sessions.Of(r)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return s.tokens.Basic(r)
+	}
+	return session.Principal, err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"minipush/internal/web/api"
+	"minipush/internal/web/auth"
 )
 
 // spareTime is what the reading and the writing of a request may take beyond CallTimeout, where it sets no bounds of its own.
@@ -31,7 +32,7 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		ctx, principal := api.WithPrincipalNote(api.WithRequestID(r.Context(), id))
+		ctx, principal := auth.WithNote(api.WithRequestID(r.Context(), id))
 		r = r.WithContext(ctx)
 		out := &watched{ResponseWriter: w}
 		started := time.Now()
@@ -46,7 +47,9 @@ func (s *Server) finish(out *watched, r *http.Request, principal string, took ti
 	if panicked != nil && !cutOff {
 		s.log.ErrorContext(r.Context(), "handler panicked", slog.String("request_id", api.RequestID(r.Context())), slog.String("route", r.Pattern),
 			slog.Any("panic", panicked), slog.String("stack", string(debug.Stack())))
-		if out.status == 0 {
+		if out.status == 0 && isPage(r) {
+			s.console.Failed(out, r, fmt.Errorf("panic: %v", panicked))
+		} else if out.status == 0 {
 			api.WriteProblem(out, r, s.log, fmt.Errorf("panic: %v", panicked))
 		}
 	}

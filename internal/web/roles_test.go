@@ -33,13 +33,12 @@ func TestRoutes(t *testing.T) {
 	}
 	for _, route := range b.server.Routes() {
 		if route.Role == auth.NoRole {
-			require.Contains(t, []string{"/healthz", "/readyz", "/metrics", "/api/v1/openapi.yaml", "/callbacks/wechat/{app}"}, route.Pattern, "only these are open to everybody")
-			want := 200
-			if strings.HasPrefix(route.Pattern, "/callbacks/") {
-				want = 404 // this app takes none; its own tests say who may
-			}
-			require.Equal(t, want, as(t, route, "").status, route.Pattern)
+			require.Contains(t, openToAll(), route.Method+" "+route.Pattern, "only these are open to everybody")
+			require.Equal(t, openToAll()[route.Method+" "+route.Pattern], as(t, route, "").status, route.Pattern)
 			continue
+		}
+		if strings.HasPrefix(route.Pattern, "/console/") {
+			continue // by TestRoutes_OfTheConsole
 		}
 		t.Run(route.Method+" "+route.Pattern, func(t *testing.T) {
 			for _, token := range []string{"", "mp_" + strings.Repeat("A", 43), "nonsense"} {
@@ -64,6 +63,72 @@ func TestRoutes(t *testing.T) {
 			}
 			require.Equal(t, before, b.dump(t), "a refused call changes nothing")
 		})
+	}
+}
+
+// openToAll are the only rows that take no login, with what they answer to an empty request without one. A callback's app takes none; its own
+// tests say who may.
+func openToAll() map[string]int {
+	return map[string]int{
+		"GET /healthz": 200, "GET /readyz": 200, "GET /metrics": 200, "GET /api/v1/openapi.yaml": 200,
+		"GET /callbacks/wechat/{app}": 404, "POST /callbacks/wechat/{app}": 404,
+		"GET /{$}": 303, "GET /console/{$}": 303, "GET /console/login": 200, "POST /console/login": 422, "POST /console/preference": 303,
+		"GET /console/static/{file}": 404,
+	}
+}
+
+// TestRoutes_OfTheConsole goes over the rows of the console: without a login to the login page, with too weak a role 403, for apps that the account
+// does not see 404; and whatever is refused changes nothing.
+func TestRoutes_OfTheConsole(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	id, _ := b.draft(t, "user_id", "1", "2", "3")
+	concrete := strings.NewReplacer("{app}", "health", "{id}", strconv.FormatInt(id, 10), "{user_id}", "1", "{code}", "1989", "{template_id}", "T1", "{name}", "vip",
+		"{schedule}", strconv.FormatInt(b.schedule(t).ID, 10), "{$}", "")
+	cookies := map[auth.Role]string{}
+	for _, role := range auth.AccountRoles() {
+		cookies[role] = b.login(t, role.String(), role, nil)
+	}
+	others := b.login(t, "others", auth.Admin, []int32{b.other.ID})
+	before := b.dump(t)
+	as := func(t *testing.T, route api.Route, session string) reply {
+		t.Helper()
+		return b.call(t, "", route.Method, concrete.Replace(route.Pattern), "", func(r *http.Request) {
+			r.AddCookie(&http.Cookie{Name: "minipush", Value: session})
+		})
+	}
+	for _, route := range b.server.Routes() {
+		if !strings.HasPrefix(route.Pattern, "/console/") || route.Role == auth.NoRole {
+			continue
+		}
+		t.Run(route.Method+" "+route.Pattern, func(t *testing.T) {
+			for _, session := range []string{"", "nonsense", b.tokens[auth.Admin]} {
+				r := as(t, route, session)
+				require.Equal(t, 303, r.status, r.body)
+				require.Contains(t, r.header.Get("Location"), "/console/login?next=")
+			}
+			access := auth.Access(route.Method != http.MethodGet && !route.Own)
+			for role, session := range cookies {
+				if !role.May(route.Role, access) {
+					require.Equal(t, 403, as(t, route, session).status, role)
+				}
+			}
+			if strings.Contains(route.Pattern, "{app}") || strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{schedule}") {
+				require.Equal(t, 404, as(t, route, others).status)
+			}
+			require.Equal(t, before, b.dump(t), "a refused request changes nothing")
+		})
+	}
+}
+
+func TestJobPages_OpenToOperatorsWhoAreLoggedIn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for role, want := range map[auth.Role]int{auth.Approver: 403, auth.Operator: 200} {
+		session := b.login(t, role.String(), role, nil)
+		r := b.call(t, "", "GET", "/ops/jobs/", "", func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "minipush", Value: session}) })
+		require.Equal(t, want, r.status, role)
 	}
 }
 

@@ -9,12 +9,15 @@ import (
 )
 
 // Routes is the whole route table: what is served, by which method, and the weakest role that may. The rows of the API are in
-// package api; the job pages stand once for each method, for what they may change is theirs.
+// package api, those of the pages in package console; the job pages stand once for each method, for what they may change is theirs.
 func (s *Server) Routes() []api.Route { return append(s.serviceRoutes(), s.opsRoutes()...) }
 
 // serviceRoutes are the rows that are always served at Addr.
 func (s *Server) serviceRoutes() []api.Route {
 	routes := s.api.Routes()
+	for _, r := range s.console.Routes() {
+		routes = append(routes, api.Route{Method: r.Method, Pattern: r.Pattern, Role: r.Role, Own: r.Own, Handler: r.Handler})
+	}
 	jobs := s.guardJobs(s.jobs)
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch} {
 		routes = append(routes, api.Route{Method: method, Pattern: jobsPrefix + "/", Role: auth.Operator, Handler: jobs})
@@ -55,6 +58,10 @@ func (s *Server) mux(routes []api.Route) http.Handler {
 func (s *Server) notRouted(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	plain := &headerOnly{header: http.Header{}}
 	h.ServeHTTP(plain, r)
+	if isPage(r) {
+		s.console.NotRouted(w, r, plain.status)
+		return
+	}
 	allow := plain.header.Get("Allow")
 	if plain.status != http.StatusMethodNotAllowed {
 		api.WriteProblem(w, r, s.log, &api.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
@@ -65,6 +72,9 @@ func (s *Server) notRouted(w http.ResponseWriter, r *http.Request, h http.Handle
 		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "here only " + strings.ToUpper(allow) + " are served",
 	})
 }
+
+// isPage says whether a person's browser asks for a page of the console, and is answered with one whatever becomes of it.
+func isPage(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/console/") }
 
 // headerOnly takes the status and the header of an answer and drops its body.
 type headerOnly struct {

@@ -19,6 +19,7 @@ import (
 	"minipush/internal/store"
 	"minipush/internal/web/api"
 	"minipush/internal/web/auth"
+	"minipush/internal/web/console"
 )
 
 // Config says where to listen and how to answer. Zero values are replaced by the defaults named.
@@ -41,6 +42,8 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// Tokens tunes the checking of tokens.
 	Tokens auth.Config
+	// Sessions tunes logins to the console.
+	Sessions auth.SessionConfig
 }
 
 // Server serves HTTP. Make it with New, then call Serve once.
@@ -50,7 +53,9 @@ type Server struct {
 	store    *store.Store
 	log      *slog.Logger
 	api      *api.API
+	console  *console.Console
 	tokens   *auth.Tokens
+	sessions *auth.Sessions
 	jobs     *riverui.Handler
 	metrics  *metrics
 	pushes   *semaphore.Weighted
@@ -70,7 +75,11 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 	s.tokens = auth.New(cfg.Tokens, st, log)
 	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout, Stall: cfg.Stall}, d, st, s.tokens, log)
 	s.metrics = newMetrics(d, st, log)
+	s.sessions = auth.NewSessions(cfg.Sessions, st, log)
 	var err error
+	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout}, d, st, s.sessions, log); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
 	if s.jobs, err = newJobPages(d, log); err != nil {
 		return nil, fmt.Errorf("make job pages: %w", err)
 	}

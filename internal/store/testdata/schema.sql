@@ -1,5 +1,26 @@
 -- The schema public after all migrations, written by TestSchema_IsTheGoldenOne. To be read, not run.
 
+CREATE TABLE account (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    login text NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    app_ids integer[],
+    password_hash text NOT NULL,
+    password_changed_at timestamp with time zone NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    last_login_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    CONSTRAINT account_pkey PRIMARY KEY (id),
+    CONSTRAINT account_login_unique UNIQUE (login),
+    CONSTRAINT account_login_form CHECK (login ~ '^[a-z0-9][a-z0-9._@-]{0,63}$'::text),
+    CONSTRAINT account_name_form CHECK (name <> ''::text AND length(name) <= 64),
+    CONSTRAINT account_role_known CHECK (role = ANY (ARRAY['viewer'::text, 'author'::text, 'approver'::text, 'operator'::text, 'admin'::text]))
+);
+COMMENT ON TABLE account IS 'People who log in to the console, with an argon2id hash (PHC string) of their password. app_ids NULL means all apps. A collector is a program and has a token.';
+
 CREATE TABLE api_token (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     name text NOT NULL,
@@ -168,6 +189,23 @@ CREATE TABLE audience_reject (
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 COMMENT ON COLUMN audience_reject.field IS 'Code field_invalid: the field of the template whose value the platform would refuse, by which rule, and both in words.';
 
+CREATE TABLE audit_log (
+    id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    at timestamp with time zone NOT NULL DEFAULT now(),
+    actor text NOT NULL,
+    actor_id text NOT NULL DEFAULT ''::text,
+    action text NOT NULL,
+    app_id integer,
+    object text NOT NULL DEFAULT ''::text,
+    detail jsonb NOT NULL DEFAULT '{}'::jsonb,
+    CONSTRAINT audit_log_pkey PRIMARY KEY (id),
+    CONSTRAINT audit_log_action_form CHECK (action ~ '^[a-z_]+(\.[a-z_]+)+$'::text),
+    CONSTRAINT audit_log_actor_given CHECK (actor <> ''::text),
+    CONSTRAINT audit_log_detail_object CHECK (jsonb_typeof(detail) = 'object'::text)
+);
+CREATE INDEX audit_log_at_idx ON public.audit_log USING btree (at);
+COMMENT ON TABLE audit_log IS 'Who changed what, written in the transaction of the change. action is stable, such as account.add; object names what was changed, such as task:98.';
+
 CREATE TABLE breaker (
     app_id integer NOT NULL,
     reason text NOT NULL,
@@ -310,6 +348,15 @@ COMMENT ON TABLE limiter IS 'When the next call may start, per app (task_id 0) a
 COMMENT ON COLUMN limiter.slow_rate IS 'The platform asked to slow down (45011): the rate fell to slow_rate at slow_at, and grows by a tenth of slow_base every 10 s until it is slow_base again.';
 COMMENT ON COLUMN limiter.virtual IS 'Of a task: calls granted so far, divided by the weight of its priority. Of the tasks that lack some, the one that is behind is served (weighted fair queueing). Of an app: where the one served last stood; a task that lacked nothing before begins there.';
 COMMENT ON COLUMN limiter.asked_at IS 'When a task last got less than it wanted for want of its app''s rate; null once it got all, or is held up by its own limit.';
+
+CREATE TABLE login_attempt (
+    subject bytea NOT NULL,
+    tries integer NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT login_attempt_pkey PRIMARY KEY (subject)
+);
+CREATE INDEX login_attempt_since_idx ON public.login_attempt USING btree (since);
+COMMENT ON TABLE login_attempt IS 'Attempts to log in that did not succeed, by SHA-256 of a login name and of an address, within a window that began at since. A login that does not exist is counted like one that does.';
 
 CREATE TABLE node (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -492,6 +539,19 @@ CREATE TABLE sent_event (
 );
 CREATE INDEX sent_event_open_idx ON public.sent_event USING btree (received_at) WHERE (settled_at IS NULL);
 COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
+
+CREATE TABLE session (
+    hash bytea NOT NULL,
+    account_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    last_used_at timestamp with time zone NOT NULL DEFAULT now(),
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT session_pkey PRIMARY KEY (hash),
+    CONSTRAINT session_account_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE
+);
+CREATE INDEX session_account_idx ON public.session USING btree (account_id);
+CREATE INDEX session_expires_at_idx ON public.session USING btree (expires_at);
+COMMENT ON TABLE session IS 'Who is logged in: SHA-256 of the cookie. It ends at expires_at, and earlier if it has not been used for a while (last_used_at, written at most once a minute).';
 
 CREATE TABLE subscription (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

@@ -35,7 +35,7 @@ func (a *API) admit(r *http.Request, route Route) (*call, error) {
 		if err != nil {
 			return nil, err
 		}
-		NotePrincipal(r.Context(), p)
+		auth.Note(r.Context(), p)
 		if err := Allow(p, r.Method, route.Role); err != nil {
 			return nil, err
 		}
@@ -98,21 +98,6 @@ func (a *API) visibleTask(ctx context.Context, p auth.Principal, id int64) (push
 		err = fmt.Errorf("task %d: %w", id, push.ErrNotFound)
 	}
 	return task, err
-}
-
-type principalKey struct{}
-
-// WithPrincipalNote prepares a context in which NotePrincipal leaves the name of the caller for the access log.
-func WithPrincipalNote(ctx context.Context) (context.Context, *string) {
-	name := new(string)
-	return context.WithValue(ctx, principalKey{}, name), name
-}
-
-// NotePrincipal leaves the name of the caller for the access log.
-func NotePrincipal(ctx context.Context, p auth.Principal) {
-	if name, ok := ctx.Value(principalKey{}).(*string); ok {
-		*name = p.Name
-	}
 }
 
 // abort ends an answer that was begun and cannot be finished, so that the client sees that it is cut off.

@@ -56,6 +56,8 @@ type Route struct {
 	Pattern string
 	// Role is the weakest role that may call; NoRole is everybody, also without a token.
 	Role auth.Role
+	// Own: it changes only what belongs to the caller, which a viewer may too.
+	Own bool
 	// Query names the parameters that are known.
 	Query   []string
 	Handler http.Handler

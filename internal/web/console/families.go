@@ -1,0 +1,55 @@
+package console
+
+import (
+	"slices"
+
+	"minipush/internal/push"
+	"minipush/internal/web/auth"
+)
+
+// families are the keys that are made of a fixed prefix and a value: each prefix with all its values. The catalogue test
+// requires a text for each in every language.
+func families() map[string][]string {
+	states := []push.TaskState{push.TaskDraft, push.TaskScheduled, push.TaskSending, push.TaskPaused, push.TaskDone, push.TaskMissed, push.TaskCanceled}
+	causes := []push.Cause{
+		push.CauseOperator, push.CauseQuota, push.CauseBreaker, push.CauseQuietHours, push.CauseProductOffShelf, push.CauseProductChanged,
+		push.CauseAppPaused, push.CauseRestored,
+	}
+	all := map[string][]string{
+		"state.task_": texts(states), "state.cause_": texts(causes), "state.audience_": {string(push.AudienceList), string(push.AudienceAll)},
+		"state.shelf_": {"true", "false"}, "shell.lang_": languages(), "shell.theme_": themes(),
+		"rule.": rules(),
+	}
+	for _, s := range push.RecipientStates() {
+		all["state.recipient_"] = append(all["state.recipient_"], s.String())
+	}
+	for _, r := range auth.AccountRoles() {
+		all["role."] = append(all["role."], r.String())
+	}
+	for code := range problemCodes() {
+		all["problem."] = append(all["problem."], code, code+"_hint")
+	}
+	for _, values := range all {
+		slices.Sort(values)
+	}
+	return all
+}
+
+func texts[T ~string](values []T) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = string(v)
+	}
+	return all
+}
+
+// rules are those of every *push.InvalidError that there is; a test finds one that is missing.
+func rules() []string {
+	return []string{
+		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_url", "batch_size",
+		"control_character", "duplicate_key", "empty", "field_count", "fixed", "incomplete", "no_rate", "no_run_left", "not_a_list", "not_a_price",
+		"not_for_channel", "not_recurring", "not_the_same", "one_of", "out_of_range", "password_short", "required", "taken", "too_early", "too_large",
+		"too_long", "unknown_channel", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
+		"unknown_state", "unknown_task", "unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable", "wrong_password",
+	}
+}

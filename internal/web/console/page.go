@@ -1,0 +1,90 @@
+package console
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// templates are the screens, by language and name.
+type templates struct {
+	sets  map[string]map[string]*template.Template
+	texts map[string]catalogue
+}
+
+// newTemplates reads layout and partials once a language, and each screen over a copy of them.
+func newTemplates(catalogues map[string]catalogue, files *assets, loc *time.Location) (*templates, error) {
+	t := &templates{sets: map[string]map[string]*template.Template{}, texts: catalogues}
+	screens, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for lang, texts := range catalogues {
+		base, err := template.New("").Option("missingkey=error").Funcs(funcs(texts, files, loc)).
+			ParseFS(templateFiles, "templates/layout/*.html", "templates/partial/*.html")
+		if err != nil {
+			return nil, err
+		}
+		t.sets[lang] = map[string]*template.Template{}
+		for _, file := range screens {
+			set, err := base.Clone()
+			if err == nil {
+				set, err = set.ParseFS(templateFiles, file)
+			}
+			if err != nil {
+				return nil, err
+			}
+			t.sets[lang][strings.TrimSuffix(path.Base(file), ".html")] = set
+		}
+	}
+	return t, nil
+}
+
+// funcs are what templates may call, in one language.
+func funcs(texts catalogue, files *assets, loc *time.Location) template.FuncMap {
+	return template.FuncMap{
+		// t is a text of the catalogue with its arguments; tk one whose key is a fixed prefix and a value, such as a state.
+		"t":  texts.text,
+		"tk": func(prefix string, value any) (string, error) { return texts.text(fmt.Sprintf("%s%v", prefix, value)) },
+		// said is the one of two texts that is in the language: for texts that package push has in both.
+		"said": func(b both) string {
+			if texts["shell.lang"] == english {
+				return b.EN
+			}
+			return b.ZH
+		},
+		"num":   num,
+		"date":  func(t time.Time) string { return t.In(loc).Format(time.DateOnly) },
+		"clock": func(t time.Time) string { return t.In(loc).Format("2006-01-02 15:04") },
+		"exact": func(t time.Time) string { return t.In(loc).Format("2006-01-02 15:04:05") + " " + loc.String() },
+		"iso":   func(t time.Time) string { return t.In(loc).Format(time.RFC3339) },
+		"asset": files.url,
+	}
+}
+
+// both is a text that is kept with what it is about, in both languages.
+type both struct{ ZH, EN string }
+
+// num writes a whole number with separators of thousands.
+func num(v any) (string, error) {
+	text := fmt.Sprint(v)
+	if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+		return "", fmt.Errorf("num: %q is no whole number", text)
+	}
+	sign := ""
+	if text[0] == '-' {
+		sign, text = "-", text[1:]
+	}
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return sign + text, nil
+}
