@@ -306,7 +306,7 @@ func TestDemo_Subscribe_EndsWithTheMixOnceTheEventsAreIn(t *testing.T) {
 	require.Equal(t, 2, code)
 }
 
-// Without --once the demo stays up, on another port where its own is taken, and its login opens the API and the job pages.
+// Without --once the demo stays up, on another port where its own is taken, and its logins open the console, the API and the job pages.
 func TestDemo_StaysUp_OnAnotherPortWhereItsOwnIsTaken(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port that is taken
@@ -323,7 +323,10 @@ func TestDemo_StaysUp_OnAnotherPortWhereItsOwnIsTaken(t *testing.T) {
 		if strings.HasPrefix(lines.Text(), taken+" is taken; ") {
 			said["taken"] = lines.Text()
 		}
-		for _, name := range []string{"API", "job pages", "login"} {
+		if _, password, found := strings.Cut(lines.Text(), "log in as demo with the password "); found {
+			said["password"] = password
+		}
+		for _, name := range []string{"console", "API", "job pages", "login"} {
 			if value, found := strings.CutPrefix(lines.Text(), name+" "); found {
 				said[name] = strings.TrimSpace(value)
 			}
@@ -334,6 +337,8 @@ func TestDemo_StaysUp_OnAnotherPortWhereItsOwnIsTaken(t *testing.T) {
 	var list struct{ Tasks []push.Task }
 	require.Equal(t, http.StatusOK, call(t, http.MethodGet, said["API"], token, nil, &list))
 	require.Equal(t, push.TaskDone, list.Tasks[0].State)
+	status, _ := logIn(t, strings.TrimSuffix(said["console"], "/console/"), "demo", said["password"])
+	require.Equal(t, http.StatusSeeOther, status)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, said["job pages"], nil)
 	require.NoError(t, err)
 	req.SetBasicAuth("anybody", token)

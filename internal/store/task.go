@@ -149,7 +149,8 @@ type TaskFilter struct {
 	// AppIDs are the apps to show; nil is all.
 	AppIDs []int32
 	State  push.TaskState
-	// Search finds tasks by their number, by a part of their topic or of their product's title, or by their product's code; empty is all.
+	// Search finds tasks by their number, by their product's code, by a part of their topic, or, where it is no number, by a part of their
+	// product's title; empty is all.
 	Search string
 	// From and To bound created_at: From ≤ created_at < To.
 	From, To *time.Time
@@ -164,7 +165,8 @@ func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 		 WHERE ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
 		   AND ($3::timestamptz IS NULL OR t.created_at >= $3) AND ($4::timestamptz IS NULL OR t.created_at < $4)
 		   AND ($5::bigint = 0 OR t.id < $5::bigint)
-		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0 OR strpos(lower(t.product_title), lower($7)) > 0)
+		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0
+		        OR $7 !~ '^[0-9]+$' AND strpos(lower(t.product_title), lower($7)) > 0)
 		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search)
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")

@@ -62,7 +62,8 @@ func (s *Server) finish(out *watched, r *http.Request, principal string, took ti
 	}
 	s.metrics.observe(route, out.status, took)
 	level := slog.LevelInfo
-	if slices.Contains([]string{"GET /healthz", "GET /readyz", "GET /metrics", "GET " + jobsPrefix + "/", "POST " + callbackPath}, route) {
+	if slices.Contains([]string{"GET /healthz", "GET /readyz", "GET /metrics", "GET " + jobsPrefix + "/", "POST " + callbackPath,
+		"GET /console/static/{file}", "GET /console/tasks/{id}/progress"}, route) {
 		level = slog.LevelDebug // these are asked for every few seconds
 	}
 	s.log.LogAttrs(r.Context(), level, "request", slog.String("request_id", api.RequestID(r.Context())), slog.String("method", r.Method),

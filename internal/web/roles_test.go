@@ -19,7 +19,7 @@ func TestRoutes(t *testing.T) {
 	b.stocked(t)
 	id, _ := b.draft(t, "user_id", "1", "2", "3")
 	concrete := strings.NewReplacer("{app}", "health", "{id}", strconv.FormatInt(id, 10), "{user_id}", "1", "{code}", "1989", "{template_id}", "T1", "{name}", "vip",
-		"{schedule}", strconv.FormatInt(b.schedule(t).ID, 10))
+		"{schedule}", strconv.FormatInt(b.schedule(t).ID, 10), "{$}", "", "{file}", "00000000-x.css")
 	before := b.dump(t)
 
 	// as makes a call of a route with a token, in the way in which the route wants it.

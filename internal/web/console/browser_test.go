@@ -28,6 +28,8 @@ func TestBrowser_LogsInSeesTheListSwitchesLanguage(t *testing.T) {
 	p.accessible(t)
 	rows := eval[int](t, p, `Array.from(document.querySelectorAll("tbody tr")).filter(r => r.getBoundingClientRect().bottom <= window.innerHeight).length`)
 	require.Equal(t, 20, rows, "twenty tasks are on the screen")
+	require.Zero(t, eval[int](t, p, `Math.round(window.scrollY)`), "without scrolling")
+	require.LessOrEqual(t, eval[int](t, p, `document.querySelector(".list table").offsetWidth - document.querySelector(".list").clientWidth`), 0, "no column is cut off")
 	p.noSidewaysScroll(t)
 	require.Zero(t, eval[int](t, p, `performance.getEntriesByType("resource").filter(e => !e.name.startsWith(location.origin)).length`), "nothing comes from another host")
 
@@ -96,7 +98,7 @@ func (b *bundle) many(t *testing.T, n int) {
 	first := b.draft(t, "双十一活动", 638)
 	b.moved(t, first.ID, "done")
 	b.exec(t, `INSERT INTO chunk (task_id, no, lo, hi, state, pending, sent, failed, skipped, unknown, reasons)
-		VALUES ($1, 0, 0, 638, 'done', 0, 560, 20, 50, 8, '{"1": 20, "3": 30, "11": 20, "15": 8}')`, first.ID)
+		VALUES ($1, 0, 0, 638, 'done', 0, 560, 20, 50, 8, '{"1": 20, "3": 30, "10": 20, "14": 8}')`, first.ID)
 	second := b.draft(t, "会员日", 12345)
 	b.moved(t, second.ID, "sending")
 	b.exec(t, `INSERT INTO chunk (task_id, no, lo, hi, state, pending, sending, sent) VALUES ($1, 0, 0, 12345, 'queued', 8000, 345, 4000)`, second.ID)
@@ -120,6 +122,7 @@ func (b *bundle) moved(t *testing.T, id int64, state string) {
 	b.exec(t, `
 		UPDATE task t SET state = $2, template_name = p.name, template_fields = p.fields, template_page = p.page, channel = p.channel, sent_by = 'approver',
 		       start_at = CASE WHEN $2 = 'scheduled' THEN now() + interval '1 day' END, started_at = CASE WHEN $2 <> 'scheduled' THEN now() END,
-		       ended_at = CASE WHEN $2 = 'done' THEN now() END
+		       ended_at = CASE WHEN $2 = 'done' THEN now() END,
+		       planned_at = CASE WHEN $2 <> 'scheduled' THEN now() END, chunk_size = 1000, chunk_count = 1
 		  FROM template p WHERE t.id = $1 AND p.app_id = t.app_id AND p.template_id = t.template_id`, id, state)
 }

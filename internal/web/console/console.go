@@ -54,7 +54,7 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, sessions *auth.Ses
 	if err != nil {
 		return nil, fmt.Errorf("read catalogues: %w", err)
 	}
-	if k.templates, err = newTemplates(catalogues, k.assets, cfg.Location); err != nil {
+	if k.templates, err = newTemplates(catalogues, k.assets, cfg); err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	return k, nil

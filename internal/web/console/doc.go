@@ -14,13 +14,16 @@
 // A screen has a name, such as "schedules", and one file of each kind under that name:
 //
 //  1. schedules.go: the typed page struct, the handlers, and their rows: func (k *Console) scheduleRoutes(t *table). A page is
-//     returned by page("schedules", data); a form that is wrong by invalid("schedules", data, err) with the errors at the fields; a
-//     change that was made by redirect("/console/schedules").saying("schedules.flash_paused").
+//     returned by page("schedules", data); of a form that is wrong, refuse(err, &p.Name, &p.Cron) puts the errors at the fields, and
+//     invalid("schedules", data) shows it again (see profile.go); a change that was made is
+//     redirect("/console/schedules").saying("schedules.flash_paused").
 //  2. templates/schedules.html: {{define "content"}} and, where the head of the page has buttons, {{define "actions"}}. The dot is the
-//     page struct. Partials are in templates/partial/*.html, each with a comment that says what its dot is.
+//     page struct. A page with a chart loads the library by {{define "head"}}<script src="{{asset "echarts.common.min.js"}}" defer></script>{{end}}. Partials are in templates/partial/*.html, each with a comment that says what its dot is.
 //  3. catalog/zh-CN/schedules.json and catalog/en/schedules.json: every text, one key a line, each key beginning with "schedules."; the
 //     title of the page is "schedules.title".
+//     A key that code or a template makes of a prefix and a value needs its family in families.go.
 //  4. routes.go: one line that calls scheduleRoutes; shell.go: one line in the nav, if it has a place there.
+//     A new kind of thing in a path, such as {schedule}, is found in resolve of guard.go: what the account must not see is not there.
 //  5. Tests: render it in schedules_test.go through the real handler (see tasks_test.go), and in browser_test.go where it matters
 //     how it behaves. The matrix of roles, the catalogue test and, for pages in the nav, the accessibility test find it by themselves.
 //

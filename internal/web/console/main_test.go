@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -88,6 +89,10 @@ func (b *bundle) tab(t *testing.T) *tab {
 	t.Cleanup(cancelTime)
 	p := &tab{b: b, ctx: ctx}
 	p.size(t, 1280, 800)
+	_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `window.refused = []; addEventListener("securitypolicyviolation", e => refused.push(e.violatedDirective + ": " + e.blockedURI + " " + e.sample))`,
+	})
+	require.NoError(t, err)
 	return p
 }
 
@@ -145,9 +150,10 @@ func (p *tab) noSidewaysScroll(t *testing.T) {
 	require.LessOrEqual(t, eval[int](t, p, `document.documentElement.scrollWidth`), eval[int](t, p, `window.innerWidth`), "the page scrolls sideways")
 }
 
-// accessible requires that axe-core finds nothing serious.
+// accessible requires that axe-core finds nothing serious, and that the browser refused nothing of the page for its Content-Security-Policy.
 func (p *tab) accessible(t *testing.T) {
 	t.Helper()
+	require.Empty(t, eval[[]string](t, p, `refused`))
 	axe, err := os.ReadFile(filepath.Join("testdata", "axe.min.js"))
 	require.NoError(t, err)
 	eval[bool](t, p, string(axe)+"; true")

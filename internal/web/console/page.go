@@ -21,14 +21,14 @@ type templates struct {
 }
 
 // newTemplates reads layout and partials once a language, and each screen over a copy of them.
-func newTemplates(catalogues map[string]catalogue, files *assets, loc *time.Location) (*templates, error) {
+func newTemplates(catalogues map[string]catalogue, files *assets, cfg Config) (*templates, error) {
 	t := &templates{sets: map[string]map[string]*template.Template{}, texts: catalogues}
 	screens, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
 	for lang, texts := range catalogues {
-		base, err := template.New("").Option("missingkey=error").Funcs(funcs(texts, files, loc)).
+		base, err := template.New("").Option("missingkey=error").Funcs(funcs(texts, files, cfg)).
 			ParseFS(templateFiles, "templates/layout/*.html", "templates/partial/*.html")
 		if err != nil {
 			return nil, err
@@ -49,10 +49,13 @@ func newTemplates(catalogues map[string]catalogue, files *assets, loc *time.Loca
 }
 
 // funcs are what templates may call, in one language.
-func funcs(texts catalogue, files *assets, loc *time.Location) template.FuncMap {
+func funcs(texts catalogue, files *assets, cfg Config) template.FuncMap {
+	loc := cfg.Location
 	return template.FuncMap{
 		// t is a text of the catalogue with its arguments; tk one whose key is a fixed prefix and a value, such as a state.
-		"t":  texts.text,
+		"t": texts.text,
+		// tv is t with its arguments in a slice.
+		"tv": func(key string, args []any) (string, error) { return texts.text(key, args...) },
 		"tk": func(prefix string, value any) (string, error) { return texts.text(fmt.Sprintf("%s%v", prefix, value)) },
 		// said is the one of two texts that is in the language: for texts that package push has in both.
 		"said": func(b both) string {
@@ -64,6 +67,12 @@ func funcs(texts catalogue, files *assets, loc *time.Location) template.FuncMap 
 		"num":   num,
 		"date":  func(t time.Time) string { return t.In(loc).Format(time.DateOnly) },
 		"clock": func(t time.Time) string { return t.In(loc).Format("2006-01-02 15:04") },
+		"short": func(t time.Time) string {
+			if t = t.In(loc); t.Year() == cfg.Now().In(loc).Year() {
+				return t.Format("01-02 15:04")
+			}
+			return t.Format("2006-01-02 15:04")
+		},
 		"exact": func(t time.Time) string { return t.In(loc).Format("2006-01-02 15:04:05") + " " + loc.String() },
 		"iso":   func(t time.Time) string { return t.In(loc).Format(time.RFC3339) },
 		"asset": files.url,

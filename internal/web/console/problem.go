@@ -41,6 +41,9 @@ func problemCodes() map[string]int {
 
 // problem is the one table from errors to pages. An error that is in no row is ours: its text stays in the log.
 func (k *Console) problem(c *call, err error) reply {
+	if errors.Is(err, errNoLogin) && c.r.Header.Get("HX-Request") != "" {
+		return reply{status: http.StatusNoContent, refresh: true} // the page, loaded anew, leads to the login
+	}
 	if errors.Is(err, errNoLogin) {
 		next := ""
 		if c.r.Method == http.MethodGet {

@@ -21,7 +21,7 @@ type reply struct {
 	// part is the template of the screen that is written alone, without the layout; empty for the whole page.
 	part string
 	data any
-	// refresh makes htmx load the whole page anew in place of the part.
+	// refresh makes htmx load the whole page anew in place of the part, which may then be none.
 	refresh bool
 	// titleArgs go into the title.
 	titleArgs []any
@@ -93,6 +93,13 @@ func (k *Console) write(w http.ResponseWriter, c *call, out reply) {
 		http.Redirect(w, c.r, out.to, out.status)
 		return
 	}
+	if out.refresh {
+		w.Header().Set("HX-Refresh", "true")
+	}
+	if out.name == "" {
+		w.WriteHeader(out.status)
+		return
+	}
 	var shown flash
 	if out.part == "" {
 		shown = c.takeFlash(w)
@@ -105,9 +112,6 @@ func (k *Console) write(w http.ResponseWriter, c *call, out reply) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if out.refresh {
-		h.Set("HX-Refresh", "true")
-	}
 	h.Add("Vary", "Accept-Encoding")
 	h.Add("Vary", "Cookie")
 	// A page holds no secret beside what others could make it repeat: compressing both would let its length tell.

@@ -92,31 +92,32 @@ func TestTask_IsPausedResumedAndCanceled_AndTheAuditLogSaysSo(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.stocked(t)
-	b.many(t, 2)
+	id := b.draft(t, "会员日", 50).ID
+	b.moved(t, id, "sending")
+	b.exec(t, `INSERT INTO chunk (task_id, no, lo, hi, pending) VALUES ($1, 0, 0, 50, 50)`, id)
+	path := fmt.Sprintf("/console/tasks/%d", id)
 	c := b.as(t, "operator")
-	for action, text := range map[string]string{"pause": "任务 2 已暂停"} {
-		r := c.post(t, "/console/tasks/2/"+action, nil)
-		require.Equal(t, http.StatusSeeOther, r.status, r.body)
-		require.Equal(t, "/console/tasks/2", r.location)
-		require.Contains(t, c.get(t, r.location).body, text)
-		require.NotContains(t, c.get(t, r.location).body, text, "it is said once")
-	}
-	require.Contains(t, c.get(t, "/console/tasks/2").body, "人工暂停")
-	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/tasks/2/resume", nil).status)
-	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/tasks/2/cancel", nil).status)
-	r := c.post(t, "/console/tasks/2/resume", nil)
+	r := c.post(t, path+"/pause", nil)
+	require.Equal(t, http.StatusSeeOther, r.status, r.body)
+	require.Equal(t, path, r.location)
+	said := fmt.Sprintf("任务 %d 已暂停", id)
+	require.Contains(t, c.get(t, path).body, said)
+	require.NotContains(t, c.get(t, path).body, said, "it is said once")
+	require.Contains(t, c.get(t, path).body, "人工暂停")
+	require.Equal(t, http.StatusSeeOther, c.post(t, path+"/resume", nil).status)
+	require.Equal(t, http.StatusSeeOther, c.post(t, path+"/cancel", nil).status)
+	r = c.post(t, path+"/resume", nil)
 	require.Equal(t, http.StatusConflict, r.status, "a canceled task does not go on")
 	require.Contains(t, r.body, "没有任何内容被修改")
 
-	task, err := b.store.Task(t.Context(), 2)
+	task, err := b.store.Task(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, push.TaskCanceled, task.State)
 	entries, err := b.store.AuditEntries(t.Context(), 0, 10)
 	require.NoError(t, err)
 	var actions []string
 	for _, e := range entries {
-		require.Equal(t, "operator", e.Actor)
-		require.Equal(t, "task:2", e.Object)
+		require.Equal(t, []string{"operator", fmt.Sprintf("task:%d", id)}, []string{e.Actor, e.Object})
 		actions = append(actions, e.Action)
 	}
 	require.Equal(t, []string{"task.cancel", "task.resume", "task.pause"}, actions, "what was refused is not there")
@@ -133,6 +134,9 @@ func TestTask_ProgressRefreshesThePageOnceTheStateIsAnother(t *testing.T) {
 	require.NotContains(t, r.body, "<html")
 	require.Empty(t, r.header.Get("HX-Refresh"))
 	require.Equal(t, "true", c.get(t, "/console/tasks/2/progress?state=paused").header.Get("HX-Refresh"))
+	r = b.client(t).do(t, "GET", "/console/tasks/2/progress", nil, func(r *http.Request) { r.Header.Set("HX-Request", "true") })
+	require.Equal(t, http.StatusNoContent, r.status, "a session that is over")
+	require.Equal(t, "true", r.header.Get("HX-Refresh"))
 }
 
 func TestSend_WithoutAList_IsRefusedInTheOriginalsWords(t *testing.T) {
