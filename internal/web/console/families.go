@@ -46,10 +46,11 @@ func texts[T ~string](values []T) []string {
 // rules are those of every *push.InvalidError that there is; a test finds one that is missing.
 func rules() []string {
 	return []string{
-		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_url", "batch_size",
-		"control_character", "duplicate_key", "empty", "field_count", "fixed", "incomplete", "no_rate", "no_run_left", "not_a_list", "not_a_price",
-		"not_for_channel", "not_recurring", "not_the_same", "one_of", "out_of_range", "password_short", "required", "taken", "too_early", "too_large",
-		"too_long", "unknown_channel", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
+		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_url",
+		"batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "incomplete", "missing_key", "no_rate",
+		"no_run_left", "no_value", "not_a_list", "not_a_price", "not_for_channel", "not_recurring", "not_the_same", "one_of", "out_of_range",
+		"password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many", "unknown_channel",
+		"unknown_key", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
 		"unknown_state", "unknown_task", "unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable", "wrong_password",
 	}
 }
