@@ -81,6 +81,7 @@ CREATE TABLE sent_event (
     CONSTRAINT sent_event_app_fkey FOREIGN KEY (app_id) REFERENCES app (id)
 );
 CREATE INDEX sent_event_open_idx ON sent_event (received_at) WHERE settled_at IS NULL;
+CREATE INDEX sent_event_open_openid_idx ON sent_event (openid, app_id) WHERE settled_at IS NULL;
 COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
 -- Null for a formId message, so that its outcome stays a HOT update.
 CREATE INDEX recipient_msgid_idx ON recipient (msgid) WHERE msgid IS NOT NULL;

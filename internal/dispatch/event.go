@@ -167,7 +167,7 @@ func (d *Dispatcher) tendEvents(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if n < eventBatch { // and not: none was settled, for those that wait stand before those that came since
 			break
 		}
 	}
@@ -175,19 +175,25 @@ func (d *Dispatcher) tendEvents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	byChunk := map[store.ChunkKey][]store.Claimant{}
 	var nobodys []store.Claimant
 	for _, c := range claims {
-		switch {
-		case !c.Found:
+		if c.Found {
+			byChunk[c.Chunk] = append(byChunk[c.Chunk], c)
+		} else {
 			nobodys = append(nobodys, c)
-		case time.Now().Before(until):
-			ok, err := d.st.ClaimEvent(ctx, c)
-			errs = append(errs, err) // and on with the others
-			if ok {
-				d.log.InfoContext(ctx, "unknown outcome settled by the platform's event", slog.Any("task_id", c.Chunk.TaskID), slog.Any("recipient", c.Seq), slog.Any("code", c.Event.Code))
-			}
 		}
 	}
-	return errors.Join(append(errs, d.st.DropEvents(ctx, nobodys))...)
+	errs := []error{d.st.DropEvents(ctx, nobodys)}
+	for chunk, of := range byChunk {
+		if !time.Now().Before(until) {
+			break
+		}
+		settled, err := d.st.ClaimEvents(ctx, chunk, of)
+		errs = append(errs, err) // and on with the others
+		for _, c := range settled {
+			d.log.InfoContext(ctx, "unknown outcome settled by the platform's event", slog.Any("task_id", chunk.TaskID), slog.Any("recipient", c.Seq), slog.Any("code", c.Event.Code))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -118,7 +118,7 @@ type miss struct {
 // held against what that user got in this task. Where the platform takes one call at a time for an openid, the row takes its openid
 // as well, in the order of the openids, so that two claims do not wait for each other crosswise; whoever finds it taken stays pending.
 func claimFreshOf(k *permits) string {
-	busy, claimed, look := "", "", ""
+	busy, claimed, look, reported := "", "", "", ""
 	id := "coalesce(p.id, 0)"
 	if k.oneCall {
 		busy = `
@@ -128,6 +128,9 @@ func claimFreshOf(k *permits) string {
 		        WHERE openid_call.free_at <= clock_timestamp() RETURNING seq),`
 		claimed, look = " JOIN busy b ON b.seq = p.seq", " LEFT JOIN busy b ON b.seq = p.seq"
 		id = "CASE WHEN b.seq IS NULL THEN 0 ELSE p.id END"
+		// Whoever is to be sent to again waits for an event that came in and has not found its recipient yet: it may be of the first call.
+		reported = `
+		       AND NOT (r.in_doubt AND EXISTS (SELECT FROM sent_event e WHERE e.openid = r.openid AND e.app_id = $5 AND e.settled_at IS NULL))`
 	}
 	return `
 		WITH p AS MATERIALIZED (
@@ -148,7 +151,7 @@ func claimFreshOf(k *permits) string {
 		              AND u.openid IS NOT NULL AND d.there IS NULL AND s.there IS NULL AND n.there IS NULL AND $12::text IS NOT NULL
 		            ` + k.order + ` LIMIT 1 FOR UPDATE SKIP LOCKED) f ON true
 		     WHERE r.audience_id = $1 AND r.seq >= $2 AND r.seq < $3 AND r.state = 0 AND NOT r.ambiguous
-		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())),` + busy + `
+		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())` + reported + `),` + busy + `
 		permit AS (UPDATE ` + k.table + ` f SET ` + k.take + ` FROM p` + claimed + ` WHERE f.ctid = p.fid RETURNING 1),
 		ahead AS (
 		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL

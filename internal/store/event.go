@@ -43,9 +43,9 @@ func (s *Store) InsertSentEvents(ctx context.Context, appID int32, events []Sent
 	return wrap(s.db(ctx).SendBatch(ctx, &batch).Close(), "keep sent events")
 }
 
-// SettleSentEvents gives at most limit events to the recipients that bear their msgid, and returns how many there were. An event whose
+// SettleSentEvents gives at most limit events to the recipients that bear their msgid, and returns how many it looked at. An event whose
 // recipient is not there yet is looked at again after again.
-func (s *Store) SettleSentEvents(ctx context.Context, again time.Duration, limit int) (settled int, err error) {
+func (s *Store) SettleSentEvents(ctx context.Context, again time.Duration, limit int) (looked int, err error) {
 	err = s.db(ctx).QueryRow(ctx, `
 		WITH e AS MATERIALIZED (
 		    SELECT e.ctid AS eid, e.code, r.rid FROM (
@@ -57,8 +57,8 @@ func (s *Store) SettleSentEvents(ctx context.Context, again time.Duration, limit
 		           updated_at = clock_timestamp() FROM e WHERE r.ctid = e.rid),
 		looked AS (
 		    UPDATE sent_event s SET looked_at = clock_timestamp(), settled_at = CASE WHEN e.rid IS NOT NULL THEN clock_timestamp() END FROM e WHERE s.ctid = e.eid)
-		SELECT count(*) FROM e WHERE rid IS NOT NULL`, again, limit).Scan(&settled)
-	return settled, wrap(err, "settle sent events")
+		SELECT count(*) FROM e`, again, limit).Scan(&looked)
+	return looked, wrap(err, "settle sent events")
 }
 
 // Claimant is a recipient whose message an event of an unknown msgid may be about: its call got no answer, so that its msgid is not known.
@@ -97,30 +97,42 @@ func (s *Store) UnclaimedEvents(ctx context.Context, wait, before, after time.Du
 	return list, wrap(err, "list unclaimed events")
 }
 
-// ClaimEvent settles the recipient of an event as sent, with the counters of its chunk, and the event with it; one that nobody can be is
-// only settled. It takes the chunk's lock first, as a run does. ok is false if the recipient is settled by now, or somebody holds its chunk.
-func (s *Store) ClaimEvent(ctx context.Context, c Claimant) (ok bool, err error) {
+// ClaimEvents settles the recipients of events, all of one chunk, as sent, with the counters of the chunk, and the events with them. It takes the
+// chunk's lock first, as a run does; settled are the events whose recipient was still unsettled, none if somebody holds the chunk.
+func (s *Store) ClaimEvents(ctx context.Context, chunk ChunkKey, claims []Claimant) (settled []Claimant, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		if c.Found {
-			var audienceID int64
-			rows, _ := s.db(ctx).Query(ctx, `
-				SELECT t.audience_id, `+boundTx+` FROM chunk c JOIN task t ON t.id = c.task_id
-				 WHERE c.task_id = $1 AND c.no = $2 AND t.audience_id IS NOT NULL FOR NO KEY UPDATE OF c SKIP LOCKED`, c.Chunk.TaskID, c.Chunk.No)
-			if _, err := pgx.ForEachRow(rows, []any{&audienceID, nil}, func() error { ok = true; return nil }); err != nil || !ok {
-				return err
-			}
-			if err := s.db(ctx).QueryRow(ctx, claimEvent, audienceID, c.Seq, c.Event.MsgID, c.Event.Code, c.Event.At, c.Chunk.TaskID, c.Chunk.No).Scan(&ok); err != nil || !ok {
-				return err
-			}
+		var audienceID int64
+		held := false
+		rows, _ := s.db(ctx).Query(ctx, `
+			SELECT t.audience_id, `+boundTx+` FROM chunk c JOIN task t ON t.id = c.task_id
+			 WHERE c.task_id = $1 AND c.no = $2 AND t.audience_id IS NOT NULL FOR NO KEY UPDATE OF c SKIP LOCKED`, chunk.TaskID, chunk.No)
+		if _, err := pgx.ForEachRow(rows, []any{&audienceID, nil}, func() error { held = true; return nil }); err != nil || !held {
+			return err
 		}
-		_, err := s.db(ctx).Exec(ctx, `UPDATE sent_event SET settled_at = clock_timestamp() WHERE msgid = $1 AND app_id = $2`, c.Event.MsgID, c.AppID)
-		ok = err == nil
-		return err
+		var batch pgx.Batch
+		for _, c := range claims {
+			batch.Queue(claimEvent, audienceID, c.Seq, c.Event.MsgID, c.Event.Code, c.Event.At, chunk.TaskID, chunk.No).QueryRow(func(row pgx.Row) error {
+				var ok bool
+				err := row.Scan(&ok)
+				if ok {
+					settled = append(settled, c)
+				}
+				return err
+			})
+		}
+		if err := s.db(ctx).SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
+		return s.DropEvents(ctx, settled)
 	})
-	return ok && err == nil, wrap(err, "claim event for chunk %d/%d", c.Chunk.TaskID, c.Chunk.No)
+	if err != nil {
+		return nil, wrap(err, "claim events for chunk %d/%d", chunk.TaskID, chunk.No)
+	}
+	return settled, nil
 }
 
-// DropEvents settles events that nobody can be: of messages that another system sent, or of recipients that were purged.
+// DropEvents settles events whose recipient has them, and those that nobody can be: of messages that another system sent, or of
+// recipients that were purged.
 func (s *Store) DropEvents(ctx context.Context, events []Claimant) error {
 	if len(events) == 0 {
 		return nil

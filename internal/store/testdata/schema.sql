@@ -538,6 +538,7 @@ CREATE TABLE sent_event (
     CONSTRAINT sent_event_app_fkey FOREIGN KEY (app_id) REFERENCES app(id)
 );
 CREATE INDEX sent_event_open_idx ON public.sent_event USING btree (received_at) WHERE (settled_at IS NULL);
+CREATE INDEX sent_event_open_openid_idx ON public.sent_event USING btree (openid, app_id) WHERE (settled_at IS NULL);
 COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
 
 CREATE TABLE session (
