@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"minipush/internal/push"
 )
 
 func (c *cli) taskReach() *cobra.Command {
@@ -22,27 +24,56 @@ func (c *cli) taskReach() *cobra.Command {
 				}
 				when = t
 			}
-			r, err := s.dispatch.Reach(ctx, id, when)
+			var r push.Reach
+			err := c.counting(func() (err error) {
+				r, err = s.dispatch.CountReach(ctx, id, when)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			return c.answer(r, func(w io.Writer) {
-				pairs(w, [][2]string{
-					{"total", strconv.Itoa(r.Total)},
-					{"reachable", strconv.Itoa(r.Reachable)},
-					{"no permit", strconv.Itoa(r.NoPermit)},
-					{"no such user", strconv.Itoa(r.NoUser)},
-					{"no openid", strconv.Itoa(r.NoOpenID)},
-					{"suppressed", strconv.Itoa(r.Suppressed)},
-					{"same person twice", strconv.Itoa(r.DuplicateOpenID)},
-					{"over the daily cap", strconv.Itoa(r.Capped)},
-					{"permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
-				})
-			})
+			return c.answer(r, func(w io.Writer) { writeReach(w, r) })
 		}),
 	}
 	cmd.Flags().StringVar(&at, "at", "", "as it would be at this `TIME`, if nothing new is collected")
 	return cmd
+}
+
+// counting shows that a count goes on while fn makes it.
+func (c *cli) counting(fn func() error) error {
+	bar := c.bar(-1, "counting")
+	defer bar.finish()
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := int64(1); ; n++ {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			bar.set(n)
+		}
+	}
+}
+
+func writeReach(w io.Writer, r push.Reach) {
+	rows := [][2]string{
+		{"total", strconv.Itoa(r.Total)},
+		{"reachable", strconv.Itoa(r.Reachable)},
+		{"  wanted by other tasks", strconv.Itoa(r.Contended)},
+		{"no permit", strconv.Itoa(r.NoPermit)},
+		{"  permit expires before", strconv.Itoa(r.ExpiresBeforeSend)},
+		{"no such user", strconv.Itoa(r.NoUser)},
+		{"no openid", strconv.Itoa(r.NoOpenID)},
+		{"suppressed", strconv.Itoa(r.Suppressed)},
+		{"same person twice", strconv.Itoa(r.DuplicateOpenID)},
+		{"over the daily cap", strconv.Itoa(r.Capped)},
+	}
+	for _, d := range r.Expiring {
+		rows = append(rows, [2]string{"last permit ends " + d.Day, strconv.FormatInt(d.Count, 10)})
+	}
+	pairs(w, rows)
 }
 
 func (c *cli) taskPreview() *cobra.Command {

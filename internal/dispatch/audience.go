@@ -59,11 +59,17 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 func (d *Dispatcher) putInForce(ctx context.Context, t push.Task, l *loader, read func(context.Context) error) (push.Audience, error) {
 	err := l.load(ctx, read)
 	if err == nil {
-		var flipped bool
-		if flipped, err = d.st.FlipAudience(ctx, l.a); err == nil && !flipped {
-			t, err = d.st.Task(ctx, t.ID)
-			err = errors.Join(err, wrongState(t))
-		}
+		err = d.st.InTx(ctx, func(ctx context.Context) error {
+			flipped, err := d.st.FlipAudience(ctx, l.a)
+			if err == nil && !flipped {
+				t, err = d.st.Task(ctx, t.ID)
+				return errors.Join(err, wrongState(t))
+			}
+			if err == nil && l.a.Accepted > d.cfg.ReachAtOnce {
+				err = d.insertCountJob(ctx, t.ID)
+			}
+			return err
+		})
 	}
 	if err != nil {
 		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), l.a.ID))

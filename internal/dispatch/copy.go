@@ -167,6 +167,11 @@ func (d *Dispatcher) endCopy(ctx context.Context, c store.Copy, result store.Cop
 		d.log.WarnContext(ctx, "list not copied, its source is gone", slog.Any("task_id", t.ID), slog.Any("source", *t.SourceTaskID))
 		return d.st.SetTaskNote(ctx, t.ID, fmt.Sprintf(noteSourceGone, *t.SourceTaskID))
 	}
+	if t.Counts.Total > d.cfg.ReachAtOnce {
+		if err := d.insertCountJob(ctx, t.ID); err != nil {
+			return err
+		}
+	}
 	return d.st.SetTaskNote(ctx, t.ID, "")
 }
 

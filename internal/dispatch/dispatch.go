@@ -55,6 +55,11 @@ type Config struct {
 	// ResendWait is how long at least a recipient of channel subscribe waits whose outcome is not known and who is to be sent to again by the policy of the
 	// task: the platform's event may settle it meanwhile. Default 1 min; less than a lease and a call is these.
 	ResendWait time.Duration
+	// ReachAtOnce is how long a list is at most whose reach is counted while the caller waits; a longer one is counted beside, and the figure
+	// kept. Default 5,000: as many probes take 0.2 s at worst. ReachStale is how old a kept figure is that is counted anew when it
+	// is read. Default 5 min.
+	ReachAtOnce int
+	ReachStale  time.Duration
 	// FormIDDeny lists further values that are no formIds.
 	FormIDDeny []string
 }
@@ -100,6 +105,8 @@ func (c *Config) fill() error {
 	long(&c.LateGrace, 24*time.Hour)
 	long(&c.SkipGrace, time.Minute)
 	long(&c.ResendWait, time.Minute)
+	def(&c.ReachAtOnce, 5000)
+	long(&c.ReachStale, 5*time.Minute)
 	long(&c.Retention.FormIDs, 30*24*time.Hour)
 	long(&c.Retention.Recipients, 180*24*time.Hour)
 	long(&c.Retention.ListVersions, 30*24*time.Hour)
@@ -139,6 +146,9 @@ type Dispatcher struct {
 	// life ends when Stop has no more use for what runs beside the jobs.
 	life    context.Context //nolint:containedctx // it is the daemon, not a call, that ends it
 	tending sync.WaitGroup
+	// counting ends as soon as Stop begins: nobody waits for a count. uncount ends it.
+	counting context.Context //nolint:containedctx // as life
+	uncount  context.CancelFunc
 	// endpoints are the callbacks that were opened lately, by app key.
 	endpoints sync.Map
 	// chores are those under way, by chore.

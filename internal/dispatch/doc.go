@@ -9,6 +9,7 @@
 //	run.go       chunk    lease → claim (written ahead, committed) → call → outcomes (one transaction) → next chunk's job
 //	outcome.go            what an answer means for the recipient and its permit
 //	settle.go    settle   the last chunk ends the task; counts come from the rows
+//	reach.go     before   how many of a list could be reached, counted beside
 //	schedule.go  again    a schedule: a cron spec, and the task that each of its ticks makes
 //	tick.go               a due tick: its row, its task and its start job in one transaction
 //	sweep.go              whatever was left lying: chunks without a live owner or job, tasks without a plan or an end
@@ -96,6 +97,18 @@
 // configured zone on the database's clock: a message counts from its claim on, kept while it is sent or in doubt, given back (to the
 // day that it was taken from) once it is certain that nothing was sent. Who comes while the last unit is out is skipped for good.
 // A cap that is set counts from then on. An app that has neither a list nor a cap pays one look at an index a claim.
+//
+// # Whom a task can reach
+//
+// Reach (reach.go) counts recipients by the first thing that stands against them, in the order of the claim, and those with permits by when their
+// last one ends: one count answers for any time of sending. A short list is counted at once. A long one is read, not looked up one by one,
+// by a River job of which a task has one at a time, and the figure is kept with its time (table reach): after an upload or a copy,
+// when it is scheduled or moved, when who reads it finds it stale or of another list or template, and on request. What a send is refused for
+// (no_permit) does not come from it: one look for one who can be reached is quick.
+//
+// Contended are those of them whose permits would not do for every task that wants them: for a recipient with n usable permits, n or
+// more other tasks of the app are scheduled, sending or paused, want permits of the same kind, and have yet to send to that user. It
+// does not foretell who comes first, for tasks are moved and paused; it is 0 where nobody could be too late.
 //
 // # What stops a task
 //

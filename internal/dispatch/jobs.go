@@ -19,12 +19,14 @@ import (
 const (
 	queueStart = "start"
 	queueSend  = "send"
+	queueCount = "count"
 
 	// The queue's own bounds nest around a run: call < drain < soft stop < exit, run < job.
 	jobTimeout  = time.Minute
 	jobRescue   = 90 * time.Second
 	softStop    = 12 * time.Second
 	startBudget = 10 * time.Minute
+	countBudget = 10 * time.Minute
 
 	fetchCooldown = 20 * time.Millisecond
 	fetchPoll     = 500 * time.Millisecond
@@ -59,6 +61,42 @@ func (chunkArgs) Kind() string { return "send_chunk" }
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (chunkArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueSend, MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+}
+
+// countArgs is the job that counts whom a task can reach: one for a task at a time. One that is asked for while it runs is
+// not inserted; who reads the figure asks again where it is not of the task as it is.
+type countArgs struct {
+	TaskID int64 `json:"task_id" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (countArgs) Kind() string { return "count_reach" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (countArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueCount, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
+}
+
+type countWorker struct {
+	river.WorkerDefaults[countArgs]
+	d *Dispatcher
+}
+
+// Timeout implements river.Worker.
+func (w *countWorker) Timeout(*river.Job[countArgs]) time.Duration { return countBudget }
+
+// Work implements river.Worker. A stop does not wait for it: another daemon, or a later one, counts from the beginning.
+func (w *countWorker) Work(ctx context.Context, job *river.Job[countArgs]) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.d.counting, cancel)()
+	err := w.d.countKept(ctx, job.Args.TaskID)
+	if w.d.counting.Err() != nil {
+		return river.JobSnooze(time.Second)
+	}
+	return err
 }
 
 type startWorker struct {
@@ -99,6 +137,7 @@ func (d *Dispatcher) workers() *river.Workers {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &startWorker{d: d})
 	river.AddWorker(workers, &chunkWorker{d: d})
+	river.AddWorker(workers, &countWorker{d: d})
 	return workers
 }
 
@@ -148,6 +187,7 @@ func (d *Dispatcher) newWorker(pool *pgxpool.Pool) (*river.Client[pgx.Tx], error
 		Queues: map[string]river.QueueConfig{
 			queueStart: {MaxWorkers: 2, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
 			queueSend:  {MaxWorkers: d.cfg.Workers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueCount: {MaxWorkers: 1, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
 		},
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: softStop,
 		CompletedJobRetentionPeriod: d.cfg.Retention.Jobs, CancelledJobRetentionPeriod: d.cfg.Retention.Jobs,
@@ -205,6 +245,20 @@ func jobPriority(priority string) int {
 		return 4
 	}
 	return 3
+}
+
+// insertCountJob asks for a count of a task beside, in the transaction that ctx carries, if it carries one.
+func (d *Dispatcher) insertCountJob(ctx context.Context, taskID int64) error {
+	var err error
+	if tx := store.Tx(ctx); tx != nil {
+		_, err = d.river.InsertTx(ctx, tx, countArgs{TaskID: taskID}, nil)
+	} else {
+		_, err = d.river.Insert(ctx, countArgs{TaskID: taskID}, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("ask for a count of task %d: %w", taskID, err)
+	}
+	return nil
 }
 
 // insertChunkJobs inserts the jobs of chunks that were just queued, in the transaction that ctx carries.

@@ -42,6 +42,7 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 	}
 	ctx, d.stop = context.WithCancel(ctx)
 	d.life = ctx
+	d.counting, d.uncount = context.WithCancel(ctx)
 	entries, err := d.cronEntries(ctx)
 	if err != nil {
 		pool.Close()
@@ -116,6 +117,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 		return nil
 	}
 	begun := time.Now()
+	d.uncount()
 	err := d.river.Stop(ctx)
 	if err != nil {
 		err = fmt.Errorf("stop queue: %w", err)

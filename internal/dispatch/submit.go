@@ -44,6 +44,11 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 				return err
 			}
 		}
+		if at != nil {
+			if err := d.countBefore(ctx, t); err != nil {
+				return err
+			}
+		}
 		if t.State == push.TaskMissed {
 			// The job of the schedule that was missed may still stand.
 			if err := d.replaceStartJob(ctx, t.ID, nil); err != nil {
@@ -98,6 +103,9 @@ func (d *Dispatcher) move(ctx context.Context, t push.Task, at *time.Time) error
 	}
 	if !moved {
 		return alreadySent(t)
+	}
+	if err := d.countBefore(ctx, t); err != nil {
+		return err
 	}
 	return d.replaceStartJob(ctx, t.ID, at)
 }

@@ -360,6 +360,8 @@ func (d *Dispatcher) purge(ctx context.Context) error {
 		func(ctx context.Context) (int, error) {
 			return d.st.PurgeSentEvents(ctx, now.Add(-d.cfg.Retention.FormIDs), purgeSize)
 		},
+		// A formId lives seven days: an older figure knows nothing any more.
+		func(ctx context.Context) (int, error) { return d.st.PurgeReach(ctx, now.AddDate(0, 0, -7), purgeSize) },
 		func(ctx context.Context) (int, error) { return d.st.PurgeOpenIDCalls(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) { return d.st.PurgeDroppedAudiences(ctx, purgeSize) },
 		func(ctx context.Context) (int, error) {

@@ -226,18 +226,6 @@ func (d *Dispatcher) checkProductText(ctx context.Context, t push.Task, product 
 	return checkTexts(content.Template, compiled, &t)
 }
 
-// Reach counts how many of a task's audience can be reached at the time given (zero: now), by what is known now.
-func (d *Dispatcher) Reach(ctx context.Context, id int64, at time.Time) (push.Reach, error) {
-	t, err := d.st.Task(ctx, id)
-	if err != nil {
-		return push.Reach{}, err
-	}
-	if at.IsZero() {
-		at = time.Now()
-	}
-	return d.st.Reach(ctx, t, at, d.cfg.PermitMargin, d.cfg.Location.String())
-}
-
 // Preview is the message of one recipient as it would be sent.
 type Preview struct {
 	Seq          int32          `json:"seq"`

@@ -231,20 +231,6 @@ type Count struct {
 	EN    string `json:"en"`
 }
 
-// Reach says how many of an audience can be reached as things stand. All but ExpiresBeforeSend add up to Total.
-type Reach struct {
-	AsOf              time.Time `json:"as_of"`
-	Total             int       `json:"total"`
-	Reachable         int       `json:"reachable"`
-	NoPermit          int       `json:"no_permit"`
-	NoUser            int       `json:"no_user"`
-	NoOpenID          int       `json:"no_openid"`
-	DuplicateOpenID   int       `json:"duplicate_openid"`
-	Suppressed        int       `json:"suppressed"`
-	Capped            int       `json:"capped"`
-	ExpiresBeforeSend int       `json:"expires_before_send"`
-}
-
 // Recipient is one user of one task as the API shows it.
 type Recipient struct {
 	Seq       int32          `json:"seq"`

@@ -18,8 +18,10 @@ type permits struct {
 	held string
 	// order is how the permits of a user are claimed.
 	order string
-	// until is when a permit f ends.
-	until string
+	// stock is an aggregate of usable permits f of one holder, which column holder tells apart; nth is when the one with n others that end
+	// later (n an expression) ends, null if there are not so many.
+	holder, stock string
+	nth           func(n string) string
 	// columns are form_id and expires_at of a permit f.
 	columns string
 	// oneCall says that the platform takes one call at a time for an openid (invariant 7).
@@ -47,7 +49,9 @@ var (
 		spend: `state = 2`, die: `state = 3`, free: `state = 0`,
 		held:    `state = 1 AND audience_id = $1`,
 		order:   `ORDER BY f.expires_at`,
-		until:   `f.expires_at`,
+		holder:  `user_id`,
+		stock:   `array_agg(f.expires_at ORDER BY f.expires_at DESC)`,
+		nth:     func(n string) string { return `stock[1 + ` + n + `]` },
 		columns: `f.form_id, f.expires_at`,
 	}
 	subscriptionPermits = permits{
@@ -62,7 +66,9 @@ var (
 			suspect_at = CASE WHEN long_term THEN suspect_at ELSE now() END, available = CASE WHEN long_term THEN available ELSE fresh END, updated_at = now()`,
 		free:    `reserved = reserved - 1, available = available + ` + aUnit + `, updated_at = now()`,
 		held:    `reserved > 0`,
-		until:   `'infinity'::timestamptz`,
+		holder:  `openid`,
+		stock:   `max(CASE WHEN f.long_term THEN ` + unlimited + ` ELSE f.available END)`,
+		nth:     func(n string) string { return `CASE WHEN stock > ` + n + ` THEN 'infinity'::timestamptz END` },
 		columns: `'' AS form_id, 'epoch'::timestamptz AS expires_at`,
 		oneCall: true,
 	}
@@ -74,6 +80,9 @@ func init() {
 		k.claimFresh, k.recordOutcomes = claimFreshOf(k), recordOutcomesOf(k)
 	}
 }
+
+// unlimited is the stock of a person whom no number of messages uses up.
+const unlimited = `2147483647`
 
 // aUnit is what a message takes from a subscription.
 const aUnit = `CASE WHEN long_term THEN 0 ELSE 1 END`

@@ -146,6 +146,7 @@ func TestRoles_EachMayWhatTheTableSays(t *testing.T) {
 		{auth.Viewer, "GET", "/api/v1/apps/health/products/1989", 200},
 		{auth.Viewer, "GET", path, 200},
 		{auth.Viewer, "GET", path + "/reach", 200},
+		{auth.Author, "POST", path + "/reach", 202},
 		{auth.Author, "GET", path + "/preview", 200},
 		{auth.Author, "POST", path + "/product", 200},
 		{auth.Operator, "GET", "/api/v1/apps/health/templates/T1", 200},

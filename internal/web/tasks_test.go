@@ -200,6 +200,9 @@ func TestTask_FromDraftToSchedule(t *testing.T) {
 	var reach push.Reach
 	b.admin(t, 200, "GET", path+"/reach", "").json(t, &reach)
 	require.Equal(t, [3]int{3, 2, 1}, [3]int{reach.Total, reach.Reachable, reach.NoPermit})
+	require.NotNil(t, reach.AsOf)
+	b.admin(t, 202, "POST", path+"/reach", "").json(t, &reach)
+	require.Equal(t, [3]int{3, 2, 1}, [3]int{reach.Total, reach.Reachable, reach.NoPermit}, "a short list is counted for either")
 	preview := b.admin(t, 200, "GET", path+"/preview?seq=1", "").body
 	require.Contains(t, preview, `"value":"250海贝"`)
 	require.Contains(t, preview, `"user_id":"2"`)

@@ -74,7 +74,8 @@ func (a *API) Routes() []Route {
 	add(get, task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
 	add(get, task+"/rejects.csv", auth.Viewer, a.downloadRejects)
 	add(get, task+"/audience/rejects.csv", auth.Viewer, a.downloadRejects) // the contract can be read either way
-	add(get, task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach), "at")
+	add(get, task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach(a.d.Reach)), "at")
+	add(post, task+"/reach", auth.Author, handle(a, http.StatusAccepted, a.reach(a.d.AskReach)), "at")
 	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
 
 	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))

@@ -10,18 +10,20 @@ import (
 	"minipush/internal/push"
 )
 
-// reach counts who can be reached, now or at a time.
-func (a *API) reach(ctx context.Context, c *call, _ *none) (*push.Reach, error) {
-	var at time.Time
-	given := c.moment("at")
-	if given != nil {
-		at = *given
+// reach answers how many can be reached, now or at a time: by asks the dispatcher.
+func (a *API) reach(by func(ctx context.Context, id int64, at time.Time) (push.Reach, error)) func(context.Context, *call, *none) (*push.Reach, error) {
+	return func(ctx context.Context, c *call, _ *none) (*push.Reach, error) {
+		var at time.Time
+		given := c.moment("at")
+		if given != nil {
+			at = *given
+		}
+		if err := errors.Join(c.err(), push.CheckTime("at", given)); err != nil {
+			return nil, err
+		}
+		reach, err := by(ctx, c.task.ID, at)
+		return &reach, err
 	}
-	if err := errors.Join(c.err(), push.CheckTime("at", given)); err != nil {
-		return nil, err
-	}
-	reach, err := a.d.Reach(ctx, c.task.ID, at)
-	return &reach, err
 }
 
 // preview renders the message of one recipient, the first if none is named.
