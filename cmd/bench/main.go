@@ -51,7 +51,8 @@ each beside its bar. Five pairs of 100,000 take about a quarter of an hour. Quie
   go run ./cmd/bench --only a,d --json
   go run ./cmd/bench --pairs 0 --regimes
   go run ./cmd/bench import
-  go run ./cmd/bench limits`,
+  go run ./cmd/bench limits
+  go run ./cmd/bench reach`,
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,7 +68,7 @@ each beside its bar. Five pairs of 100,000 take about a quarter of an hour. Quie
 	f.BoolVar(&opt.regimes, "regimes", false, "also take the exact figures with fresh, stale and absent statistics")
 	f.IntVar(&opt.regimeRecipients, "regime-recipients", 200_000, "recipients of --regimes")
 	common(root, &opt, 5)
-	root.AddCommand(importCommand(), limitsCommand(), simulatorCommand(), constantCommand())
+	root.AddCommand(importCommand(), limitsCommand(), reachCommand(), simulatorCommand(), constantCommand())
 	return root
 }
 

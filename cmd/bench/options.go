@@ -17,6 +17,7 @@ type options struct {
 	regimeRecipients              int
 	rows                          int           // of an import
 	limits                        *limitOptions // nil: not measured
+	reach                         *reachOptions // nil: not measured
 	asJSON, verbose               bool
 	timeout                       time.Duration
 	// binary is a minipush that was built elsewhere; empty: the bench builds the working tree.
@@ -59,6 +60,9 @@ func (o options) perJobLoad() workload {
 func (o options) String() string {
 	if o.limits != nil {
 		return fmt.Sprintf("rates of an app %v a second over %v daemons, %s of work each", o.limits.rates, o.limits.daemons, o.limits.work)
+	}
+	if o.reach != nil {
+		return fmt.Sprintf("reach of %d recipients with %d permits each of both channels, %d answers while it is counted", o.recipients, o.perUser, o.reach.answers)
 	}
 	if o.rows > 0 {
 		return fmt.Sprintf("import of %d CSV rows, one in %d a repetition, through the API of serve", o.rows, repeatEvery)

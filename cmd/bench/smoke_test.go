@@ -60,3 +60,12 @@ func TestBench_MeasuresTheImport(t *testing.T) {
 	require.Positive(t, r.Imports[0].Copy)
 	require.Positive(t, r.Imports[0].PeakMemory)
 }
+
+func TestBench_MeasuresTheReach(t *testing.T) {
+	t.Parallel()
+	r := measured(t, "reach", "--recipients", "6000", "--answers", "5", "--minipush", built(t))
+	require.Len(t, r.Figures, 8)
+	for _, f := range r.Figures {
+		require.Positive(t, f.Value, f.Name)
+	}
+}
