@@ -16,6 +16,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"minipush/internal/intake"
@@ -34,6 +35,8 @@ type Results struct {
 	State *push.RecipientState
 	// Location is the time zone of the times in the file.
 	Location *time.Location
+	// Masked hides the middle of openids and formIds, for one who need not see them.
+	Masked bool
 	// BeforePage is called before each page is read, for one who renews a deadline or shows progress; may be nil.
 	BeforePage func(rows int)
 }
@@ -126,8 +129,12 @@ func (r Results) row(p *push.Recipient, own int) []string {
 	if p.UpdatedAt != nil {
 		updated = p.UpdatedAt.In(r.Location).Format(time.RFC3339)
 	}
+	openID, formID := text(p.OpenID), text(p.FormID)
+	if r.Masked {
+		openID, formID = Mask(openID), Mask(formID)
+	}
 	row := []string{
-		p.UserID, strconv.Itoa(int(p.Seq)), text(p.OpenID), p.State.String(), strconv.FormatBool(p.Inferred), text(p.FormID), p.Reason.String(),
+		p.UserID, strconv.Itoa(int(p.Seq)), openID, p.State.String(), strconv.FormatBool(p.Inferred), formID, p.Reason.String(),
 		number(p.PlatformCode), text(p.RID), text(p.Note), number(p.MsgID), updated,
 	}
 	for i := range own {
@@ -138,6 +145,15 @@ func (r Results) row(p *push.Recipient, own int) []string {
 		row = append(row, value)
 	}
 	return row
+}
+
+// Mask hides the middle of an openid or a formId: enough is left to tell two apart, too little to use it.
+func Mask(id string) string {
+	r := []rune(id)
+	if len(r) <= 8 {
+		return strings.Repeat("*", len(r))
+	}
+	return string(r[:4]) + "****" + string(r[len(r)-4:])
 }
 
 func text(s *string) string {

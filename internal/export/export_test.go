@@ -98,3 +98,10 @@ func TestXLSX_EveryCellIsText(t *testing.T) {
 	require.Empty(t, formula)
 	require.Equal(t, "=cmd()", rows[1][12])
 }
+
+func TestMask_LeavesEnoughToTellTwoApart(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{"": "", "short": "*****", "12345678": "********", "oABCDEFGHIJKLMNOPQRSTUV7": "oABC****TUV7"} {
+		require.Equal(t, want, export.Mask(id))
+	}
+}
