@@ -439,3 +439,17 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	var doc json.RawMessage
 	require.Error(t, json.Unmarshal([]byte(b.admin(t, 200, "GET", "/api/v1/openapi.yaml", "").body), &doc), "it is YAML")
 }
+
+func TestReport_AddsTasksUpForTheAppsOfTheToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	b.draft(t, "user_id", "1", "2", "3")
+	r := b.call(t, b.tokens[auth.Viewer], "GET", "/api/v1/reports/daily", "")
+	require.Equal(t, 200, r.status, r.body)
+	require.Contains(t, r.body, `"lines":[]`, "a draft did not start")
+	for query, status := range map[string]int{"by=product": 200, "by=x": 422, "from=2020-01-01T00:00:00Z": 422, "app=nowhere": 404, "app=health": 200} {
+		require.Equal(t, status, b.call(t, b.tokens[auth.Viewer], "GET", "/api/v1/reports/daily?"+query, "").status, query)
+	}
+	require.Equal(t, 404, b.call(t, b.othersToken, "GET", "/api/v1/reports/daily?app=health", "").status)
+}

@@ -90,5 +90,7 @@ func (a *API) Routes() []Route {
 
 	add(get, task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
 	add(get, task+"/results", auth.Viewer, a.downloadResults, "format", "state")
+
+	add(get, "/api/v1/reports/daily", auth.Viewer, handle(a, http.StatusOK, a.daily), "app", "from", "to", "by")
 	return routes
 }
