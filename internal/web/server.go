@@ -100,6 +100,7 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 		s.ops = s.newHTTPServer(s.opsRoutes())
 	}
 	s.main = s.newHTTPServer(routes)
+	s.main.RegisterOnShutdown(s.console.EndStreams)
 	return s, nil
 }
 

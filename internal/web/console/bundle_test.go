@@ -42,14 +42,22 @@ type bundle struct {
 	base   string
 	health push.App
 	other  push.App
+	// stop stops the server, and returns once it has.
+	stop func()
 }
 
 func setup(t *testing.T) *bundle { t.Helper(); return setupWith(t, web.Config{}) }
 
 func setupWith(t *testing.T, cfg web.Config) *bundle {
 	t.Helper()
+	return setupOn(t, cfg, storetest.Pool(t))
+}
+
+// setupOn is setupWith over a pool of the caller's.
+func setupOn(t *testing.T, cfg web.Config, pool *pgxpool.Pool) *bundle {
+	t.Helper()
 	ctx := t.Context()
-	b := &bundle{pool: storetest.Pool(t)}
+	b := &bundle{pool: pool}
 	b.store = store.New(b.pool)
 	log := slog.New(slog.DiscardHandler)
 	key, err := seal.NewKey(seal.GenerateKey())
@@ -72,10 +80,11 @@ func setupWith(t *testing.T, cfg web.Config) *bundle {
 	serving, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- b.server.Serve(serving) }()
-	t.Cleanup(func() {
+	b.stop = sync.OnceFunc(func() {
 		hangUp()
 		require.NoError(t, <-done)
 	})
+	t.Cleanup(b.stop)
 	return b
 }
 

@@ -31,6 +31,7 @@ type Console struct {
 	assets    *assets
 	templates *templates
 	origin    *http.CrossOriginProtection
+	live      *lookout
 }
 
 // New makes the console over a dispatcher, which changes state, and its store, which is read. An error is a template or a catalogue
@@ -57,5 +58,6 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, sessions *auth.Ses
 	if k.templates, err = newTemplates(catalogues, k.assets, cfg); err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
 	}
+	k.live = newLookout(k)
 	return k, nil
 }

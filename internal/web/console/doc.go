@@ -36,5 +36,7 @@
 //     belongs to an app that the account may not touch does not exist: 404. All three are decided by the guard from the route table.
 //  2. A request that changes something and comes from another site is refused, by what the browser says of its origin.
 //  3. A change runs in one transaction with its entry in the audit log; after it the browser is redirected.
-//  4. Pages are never cached; static files are named by their content and cached for ever.
+//  4. Openids and formIds are whole for operators and administrators only (call.mask).
+//  5. Progress that is watched is read once a second for all who watch (live.go), and streams end when the daemon stops.
+//  6. Pages are never cached; static files are named by their content and cached for ever.
 package console

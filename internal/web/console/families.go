@@ -20,6 +20,7 @@ func families() map[string][]string {
 		"state.shelf_": {"true", "false"}, "shell.lang_": languages(), "shell.theme_": themes(),
 		"rule.": rules(),
 	}
+	followFamilies(all, causes)
 	for _, s := range push.RecipientStates() {
 		all["state.recipient_"] = append(all["state.recipient_"], s.String())
 	}
@@ -33,6 +34,22 @@ func families() map[string][]string {
 		slices.Sort(values)
 	}
 	return all
+}
+
+// followFamilies are those of the screens from sending to the result.
+func followFamilies(all map[string][]string, causes []push.Cause) {
+	all["task.todo_"] = texts(causes)
+	for _, r := range push.Reasons() {
+		all["task.why_"] = append(all["task.why_"], r.String())
+		all["task.cure_"] = append(all["task.cure_"], r.String())
+	}
+	all["send.todo_"] = append(texts(sendRefusals()), "other")
+	all["send.level_"] = []string{"ok", "warn", "stop"}
+	all["send.misfire_"] = []string{push.MisfireLate, push.MisfireSkip}
+	all["repeat.weekday_"] = weekdays()
+	all["recipients.delivery_"] = []string{"delivered", "failed"}
+	all["reports.by_"] = reportKinds()
+	all["reports.origin_"] = []string{"schedule", "copy", "person"}
 }
 
 func texts[T ~string](values []T) []string {

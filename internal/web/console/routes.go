@@ -36,6 +36,11 @@ func (k *Console) Routes() []Route {
 	k.profileRoutes(t)
 	k.taskListRoutes(t)
 	k.taskRoutes(t)
+	k.sendRoutes(t)
+	k.resultRoutes(t)
+	k.recipientRoutes(t)
+	k.userRoutes(t)
+	k.reportRoutes(t)
 	return t.routes
 }
 

@@ -61,6 +61,8 @@ type place struct {
 func navigation() []place {
 	return []place{
 		{key: "shell.nav_tasks", href: "/console/tasks", role: auth.Viewer},
+		{key: "shell.nav_users", href: "/console/users", role: auth.Viewer},
+		{key: "shell.nav_reports", href: "/console/reports", role: auth.Viewer},
 		{key: "shell.nav_jobs", href: "/ops/jobs/", role: auth.Operator, all: true},
 	}
 }

@@ -2,25 +2,32 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"strconv"
+	"strings"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
-// taskPage is one task: what it is, how far it is, and what can be done about it.
+// taskPage is one task: what it is, how far it is or what came of it, and what can be done about it.
 type taskPage struct {
 	push.Task
-	Progress progress
-	Reasons  []reasonRow
-	// NotSent is what the original's line calls 发送失败数量: all that were not sent.
-	NotSent int
-	// Live: the numbers still move, and are refreshed.
-	Live bool
+	Figures figures
+	// Live: the numbers still move. Settled: none of them ever will.
+	Live, Settled bool
+	// Phase is what the page was made for (see phase).
+	Phase string
 	// Path is the task's own.
 	Path string
-	// What the account may do now.
-	CanSend, CanPause, CanResume, CanCancel, CanUnschedule bool
+	// Result is what came of it; nil while it is to come.
+	Result *taskResult
+	// Rate is the field of the form that changes the task's limit.
+	Rate field
+	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
+	CanSend, CanPause, CanResume, CanCancel, CanUnschedule, CanSetRate, CanTakeProduct bool
 }
 
 // reasonRow is how many recipients ended for a reason.
@@ -33,47 +40,96 @@ type reasonRow struct {
 func (k *Console) taskRoutes(t *table) {
 	t.page("/console/tasks/{id}", auth.Viewer, k.showTask)
 	t.page("/console/tasks/{id}/progress", auth.Viewer, k.showTaskProgress)
-	t.change("/console/tasks/{id}/send", auth.Approver, "task.send", k.sendTask)
+	t.stream(http.MethodGet, "/console/tasks/{id}/events", auth.Viewer, k.streamTask)
 	t.change("/console/tasks/{id}/unschedule", auth.Approver, "task.unschedule", k.taskAction(k.d.Unschedule, "task.flash_unscheduled"))
 	t.change("/console/tasks/{id}/pause", auth.Operator, "task.pause", k.taskAction(k.d.Pause, "task.flash_paused"))
-	t.change("/console/tasks/{id}/resume", auth.Operator, "task.resume", k.taskAction(k.d.Resume, "task.flash_resumed"))
+	t.change("/console/tasks/{id}/resume", auth.Approver, "task.resume", k.taskAction(k.d.Resume, "task.flash_resumed"))
 	t.change("/console/tasks/{id}/cancel", auth.Operator, "task.cancel", k.taskAction(k.d.Cancel, "task.flash_canceled"))
+	t.change("/console/tasks/{id}/rate", auth.Operator, "task.rate", k.setTaskRate)
+	t.change("/console/tasks/{id}/take-product", auth.Author, "task.product", k.takeProduct)
 }
 
 func newTaskPage(c *call) taskPage {
 	t := c.task
 	p := taskPage{
-		Task: t, Progress: progressOf(t.Counts), NotSent: t.Counts.Total - t.Counts.Sent, Path: taskPath(t.ID),
-		Live:    t.State == push.TaskSending || t.State == push.TaskScheduled || t.State == push.TaskCanceled && t.Counts.Open() > 0,
-		CanSend: c.may(auth.Approver) && (t.State == push.TaskDraft || t.State == push.TaskMissed),
+		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
+		Settled: t.State.Final() && t.Counts.Open() == 0,
+		Rate: field{
+			Name: "rate_per_second", Label: "task.rate", Hint: "task.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond),
+		},
+		CanSend: c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled),
 
 		CanUnschedule: c.may(auth.Approver) && t.State == push.TaskScheduled,
 		CanPause:      c.may(auth.Operator) && t.State == push.TaskSending,
-		CanResume:     c.may(auth.Operator) && t.State == push.TaskPaused,
+		CanResume:     c.may(auth.Approver) && t.State == push.TaskPaused,
 		CanCancel:     c.may(auth.Operator) && t.State.CanMove(push.TaskCanceled),
+		CanSetRate:    c.may(auth.Operator) && (t.State == push.TaskSending || t.State == push.TaskPaused || t.State == push.TaskScheduled),
 	}
-	p.Progress.Legend = true
-	for _, r := range t.Reasons {
-		p.Reasons = append(p.Reasons, reasonRow{Code: r.Code, Text: both{r.ZH, r.EN}, Count: r.Count})
+	if p.Settled {
+		p.Result = newTaskResult(c, p.Figures)
+	}
+	for _, cause := range t.Causes {
+		if (cause == push.CauseProductOffShelf || cause == push.CauseProductChanged) && t.StartedAt == nil {
+			p.CanTakeProduct = c.may(auth.Author)
+		}
 	}
 	return p
+}
+
+// progressOfTask is what of a task moves.
+func progressOfTask(t push.Task) store.Progress {
+	return store.Progress{
+		State: t.State, Causes: t.Causes, Note: t.Note, RatePerSecond: t.RatePerSecond, StartAt: t.StartAt, StartedAt: t.StartedAt, EndedAt: t.EndedAt,
+		Counts: t.Counts, Reasons: t.Reasons,
+	}
+}
+
+// Slices are those of the donut, as JSON for the chart: how many ended in each state.
+func (p taskPage) Slices() string {
+	counts := p.Counts
+	data, _ := json.Marshal(map[string]int{ // numbers
+		"sent": counts.Sent, "failed": counts.Failed, "skipped": counts.Skipped, "unknown": counts.Unknown,
+	})
+	return string(data)
 }
 
 func (k *Console) showTask(_ context.Context, c *call) (reply, error) {
 	return page("task", newTaskPage(c), c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
 }
 
-// showTaskProgress is the part of the page that moves; the page asks for it while it does. Once the state is another one than the page
-// was made for, the whole page is: its buttons are others.
+// showTaskProgress is the part of the page that moves, for a browser whose stream does not come through. Once the task is in another phase
+// than the page was made for, the whole page is loaded anew.
 func (k *Console) showTaskProgress(_ context.Context, c *call) (reply, error) {
-	out := part("task", "live", newTaskPage(c))
-	out.refresh = c.value("state") != string(c.task.State)
+	out := part("task", "figures", newFigures(progressOfTask(c.task)))
+	out.refresh = c.value("phase") != phase(c.task.State, c.task.Counts)
 	return out, nil
 }
 
-func (k *Console) sendTask(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.Send(ctx, c.actor(), c.task.ID, nil)
-	return redirect(taskPath(c.task.ID)).saying("task.flash_sent", strconv.FormatInt(c.task.ID, 10)), err
+// setTaskRate changes the limit of a task, which every daemon obeys within a second.
+func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
+	rate, err := strconv.Atoi(strings.TrimSpace(c.value("rate_per_second")))
+	if err != nil {
+		err = &push.InvalidError{Field: "rate_per_second", Rule: "out_of_range", Message: "must be a whole number"}
+	}
+	if err == nil {
+		_, err = k.d.SetTaskRate(ctx, c.actor(), c.task.ID, rate)
+	}
+	if err != nil {
+		p := newTaskPage(c)
+		p.Rate.Value = c.value("rate_per_second")
+		if err := refuse(err, &p.Rate); err != nil {
+			return reply{}, err
+		}
+		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+	}
+	c.audit.Detail = map[string]any{"rate_per_second": rate}
+	return redirect(taskPath(c.task.ID)).saying("task.flash_rate", strconv.FormatInt(c.task.ID, 10)), nil
+}
+
+// takeProduct takes title, price and shelf state anew, of a task that waits because its product changed (更新).
+func (k *Console) takeProduct(ctx context.Context, c *call) (reply, error) {
+	_, err := k.d.RefreshProduct(ctx, c.task.ID)
+	return redirect(taskPath(c.task.ID)).saying("task.flash_product", strconv.FormatInt(c.task.ID, 10)), err
 }
 
 // taskAction makes a handler of a transition of a task.

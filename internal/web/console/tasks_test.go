@@ -123,22 +123,6 @@ func TestTask_IsPausedResumedAndCanceled_AndTheAuditLogSaysSo(t *testing.T) {
 	require.Equal(t, []string{"task.cancel", "task.resume", "task.pause"}, actions, "what was refused is not there")
 }
 
-func TestTask_ProgressRefreshesThePageOnceTheStateIsAnother(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.stocked(t)
-	b.many(t, 2)
-	c := b.as(t, "viewer")
-	r := c.get(t, "/console/tasks/2/progress?state=sending")
-	require.Contains(t, r.body, `hx-trigger="every 2s"`)
-	require.NotContains(t, r.body, "<html")
-	require.Empty(t, r.header.Get("HX-Refresh"))
-	require.Equal(t, "true", c.get(t, "/console/tasks/2/progress?state=paused").header.Get("HX-Refresh"))
-	r = b.client(t).do(t, "GET", "/console/tasks/2/progress", nil, func(r *http.Request) { r.Header.Set("HX-Request", "true") })
-	require.Equal(t, http.StatusNoContent, r.status, "a session that is over")
-	require.Equal(t, "true", r.header.Get("HX-Refresh"))
-}
-
 func TestSend_WithoutAList_IsRefusedInTheOriginalsWords(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -1,0 +1,190 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/export"
+	"minipush/internal/push"
+	"minipush/internal/store"
+	"minipush/internal/web/auth"
+)
+
+// countAtOnce is up to how many recipients deliveries, and who can be reached, are counted without being asked: it reads all of them.
+const countAtOnce = 100_000
+
+// downloadStall is how long a download may stand still.
+const downloadStall = time.Minute
+
+// taskResult is what came of a task that has ended.
+type taskResult struct {
+	// Reasons are those for which recipients were not sent, each with its cause and its cure.
+	Reasons []reasonRow
+	// CanResend: a draft can be made of those who were not sent. CanResolve: outcomes are unknown, and the account may settle them.
+	CanResend, CanResolve bool
+	// NoneChosen: a draft was asked for without a reason.
+	NoneChosen bool
+	// Deliveries: the channel reports later what was delivered. CountNow: it is counted with the page.
+	Deliveries, CountNow bool
+	// Masked: the account does not see openids and formIds whole.
+	Masked bool
+}
+
+func newTaskResult(c *call, f figures) *taskResult {
+	return &taskResult{
+		Reasons: f.Rows, CanResend: c.may(auth.Author) && len(f.Rows) > 0 && c.task.AudienceID != 0,
+		CanResolve: c.may(auth.Operator) && f.Counts.Unknown > 0 && c.task.AudienceID != 0,
+		Deliveries: c.task.Channel == push.ChannelSubscribe && f.Counts.Sent > 0 && c.task.AudienceID != 0, CountNow: f.Counts.Total <= countAtOnce,
+		Masked: !c.seesAll(),
+	}
+}
+
+// seesAll says whether the account sees openids and formIds whole: operators do, who have to look for them on the platform. The others see
+// enough to tell two apart; a program reads them by the API with a token.
+func (c *call) seesAll() bool { return c.session.Principal.Role.May(auth.Operator, auth.Read) }
+
+// mask is an openid or a formId as the account sees it.
+func (c *call) mask(id string) string {
+	if c.seesAll() {
+		return id
+	}
+	return export.Mask(id)
+}
+
+func (k *Console) resultRoutes(t *table) {
+	t.page("/console/tasks/{id}/deliveries", auth.Viewer, k.showDeliveries)
+	t.stream(http.MethodGet, "/console/tasks/{id}/results", auth.Viewer, k.downloadResults)
+	t.change("/console/tasks/{id}/resend", auth.Author, "task.resend", k.resendTask)
+	t.change("/console/tasks/{id}/resolve", auth.Operator, "task.resolve", k.resolveTask)
+}
+
+// deliveriesPage is what the platform reported later.
+type deliveriesPage struct {
+	store.Deliveries
+	Path string
+}
+
+// showDeliveries counts what was delivered: as a part of the task's page with htmx, and as a page without JavaScript.
+func (k *Console) showDeliveries(ctx context.Context, c *call) (reply, error) {
+	d, err := k.store.Deliveries(ctx, c.task.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	p := deliveriesPage{d, taskPath(c.task.ID)}
+	if c.r.Header.Get("HX-Request") != "" {
+		return part("deliveries", "counts", p), nil
+	}
+	return page("deliveries", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+}
+
+// downloadResults streams who got the message, who did not and why: the file of the API, by the same code. What left the house, and with whom,
+// is in the audit log.
+func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *call) error {
+	format := c.value("format")
+	results := export.Results{Store: k.store, TaskID: c.task.ID, Location: k.cfg.Location, Masked: !c.seesAll()}
+	if state, known := push.ParseRecipientState(c.value("state")); known {
+		results.State = &state
+	}
+	conn := http.NewResponseController(w)
+	results.BeforePage = func(int) {
+		_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's
+		_ = conn.SetWriteDeadline(time.Now().Add(downloadStall))
+	}
+	write, contentType := results.CSV, "text/csv; charset=utf-8"
+	if format == "xlsx" {
+		write, contentType = results.XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	} else {
+		format = "csv"
+	}
+	err := k.store.InsertAuditEntry(r.Context(), store.AuditEntry{
+		Actor: c.actor(), ActorID: c.session.Principal.ID, Action: "task.export", AppID: &c.task.AppID, Object: fmt.Sprintf("task:%d", c.task.ID),
+		Detail: map[string]any{"format": format, "masked": results.Masked},
+	})
+	if err != nil {
+		return err
+	}
+	out := &begun{w: w, begin: func() {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="task-%d-results.%s"`, c.task.ID, format))
+	}}
+	_, err = write(r.Context(), out)
+	if errors.Is(err, export.ErrTooManyRows) {
+		return &push.InvalidError{Field: "format", Rule: "too_large", Message: "a workbook does not hold so many rows; take CSV"}
+	}
+	if err != nil && out.any {
+		panic(http.ErrAbortHandler) // only a broken connection tells the browser that the file is not whole
+	}
+	return err
+}
+
+// begun knows whether the answer was begun, and sets its headers when it is.
+type begun struct {
+	w     io.Writer
+	any   bool
+	begin func()
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	if !b.any {
+		b.any = true
+		b.begin()
+	}
+	return b.w.Write(p)
+}
+
+// resendTask makes a draft of those who ended for the reasons that were chosen.
+func (k *Console) resendTask(ctx context.Context, c *call) (reply, error) {
+	var reasons []push.Reason
+	for _, code := range c.form["reason"] {
+		if reason, known := push.ParseReason(code); known && reason != push.NoReason {
+			reasons = append(reasons, reason)
+		}
+	}
+	if p := newTaskPage(c); len(reasons) == 0 && p.Result != nil {
+		p.Result.NoneChosen = true
+		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+	}
+	draft, err := k.d.Resend(ctx, c.actor(), c.task.ID, reasons)
+	if err != nil {
+		return reply{}, err
+	}
+	codes := make([]string, len(reasons))
+	for i, r := range reasons {
+		codes[i] = r.String()
+	}
+	c.audit.Detail = map[string]any{"reasons": codes, "draft": draft.ID}
+	return redirect(taskPath(draft.ID)).saying("task.flash_resend", strconv.FormatInt(c.task.ID, 10)), nil
+}
+
+// resolveTask settles unknown outcomes by a person's word.
+func (k *Console) resolveTask(ctx context.Context, c *call) (reply, error) {
+	what := dispatch.Resolution{As: c.value("as"), All: c.value("all") != ""}
+	for _, text := range c.form["seq"] {
+		seq, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return reply{}, &push.InvalidError{Field: "seq", Rule: "unknown_recipient", Message: "is not a recipient of the task"}
+		}
+		what.Seqs = append(what.Seqs, int32(seq))
+	}
+	if !what.All && len(what.Seqs) == 0 {
+		p, err := k.recipientsPage(ctx, c)
+		p.NoneChosen = true
+		return invalid("recipients", p, c.task.ID).under(taskCrumbs(c)...), err
+	}
+	if what.All {
+		what.Seqs = nil
+	}
+	done, err := k.d.Resolve(ctx, c.actor(), c.task.ID, what)
+	if err != nil {
+		return reply{}, err
+	}
+	c.audit.Detail = map[string]any{"as": what.As, "resolved": done.Resolved, "all": what.All}
+	return redirect(taskPath(c.task.ID)+"/recipients?state=unknown").saying("recipients.flash_resolved", strconv.Itoa(done.Resolved)), nil
+}

@@ -1,0 +1,334 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/push"
+	"minipush/internal/web/auth"
+)
+
+// sendPage shows everything that whoever sends a task must see, and sends it: now, or at a time.
+type sendPage struct {
+	push.Task
+	Path string
+	// Preview is the first message as it will be; nil where it cannot be made, and Broken says why.
+	Preview *dispatch.Preview
+	Broken  string
+	Checks  []check
+	// Now is the product as it is now; nil if there is none, or if it is gone. ProductMoved: it is not what the task has.
+	Now          *push.Product
+	ProductMoved bool
+	App          push.App
+	// Refused is why it was not sent; empty before it was tried. Todo is the key of what to do about it.
+	Refused both
+	Todo    string
+	// Zone is the time zone of the times, Clock the time there.
+	Zone  string
+	Clock time.Time
+	// The form.
+	When              string
+	At, Minutes       field
+	Misfire, Rate     field
+	Scheduled, CanSet bool
+	// MaySend: the account may. Blocked: something stands against it that this page knows.
+	MaySend, Blocked bool
+	// CountNow: who can be reached is counted with the page; of a long list it takes seconds, and is asked for.
+	CountNow bool
+}
+
+// check is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
+type check struct {
+	Level string
+	Key   string
+	Args  []any
+	// Text is the line in words.
+	Text string
+}
+
+func (k *Console) sendRoutes(t *table) {
+	t.page("/console/tasks/{id}/send", auth.Viewer, k.showSend)
+	t.change("/console/tasks/{id}/send", auth.Approver, "task.send", k.sendTask)
+	t.page("/console/tasks/{id}/send/reach", auth.Viewer, k.showSendReach)
+	k.repeatRoutes(t)
+}
+
+func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
+	t := c.task
+	p := sendPage{
+		Task: t, Path: taskPath(t.ID), Zone: k.cfg.Location.String(), Clock: k.cfg.Now(), When: "now", Scheduled: t.State == push.TaskScheduled,
+		CanSet: t.State == push.TaskDraft || t.State == push.TaskMissed, MaySend: c.may(auth.Approver),
+		CountNow: t.Audience == push.AudienceList && t.Counts.Total <= countAtOnce,
+		At:       field{Name: "at", Label: "send.at", Hint: "send.at_hint", Type: "datetime-local", Value: c.value("at")},
+		Minutes:  field{Name: "minutes", Label: "send.minutes", Type: "number", Value: c.value("minutes")},
+		Misfire:  field{Name: "misfire", Label: "send.misfire", Hint: "send.misfire_hint", Options: choose("send.misfire_", t.Misfire, push.MisfireLate, push.MisfireSkip)},
+		Rate:     field{Name: "rate_per_second", Label: "send.rate", Hint: "send.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond)},
+	}
+	if p.Scheduled {
+		p.When = "at"
+	}
+	if p.Scheduled && p.At.Value == "" {
+		p.At.Value = t.StartAt.In(k.cfg.Location).Format(localTime) // a scheduled task has one
+	}
+	var err error
+	if p.App, err = k.store.App(ctx, t.App); err != nil {
+		return p, err
+	}
+	if t.Product != nil {
+		now, err := k.store.Product(ctx, t.AppID, t.Product.Code)
+		if err != nil && !errors.Is(err, push.ErrNotFound) {
+			return p, err
+		}
+		if err == nil {
+			p.Now = &now
+			p.ProductMoved = now.Title != t.Product.Title || now.Price != t.Product.Price || now.OnShelf != t.Product.OnShelf
+		}
+	}
+	preview, err := k.d.Preview(ctx, t.ID, 0)
+	_, wrong := errors.AsType[*push.InvalidError](err)
+	_, refused := errors.AsType[*push.Refusal](err)
+	switch {
+	case err == nil:
+		p.Preview = &preview
+	case wrong || refused || errors.Is(err, push.ErrNotFound):
+		p.Broken = err.Error()
+	default:
+		return p, err
+	}
+	p.Checks = k.checks(&p)
+	for i := range p.Checks {
+		line := &p.Checks[i]
+		line.Text, p.Blocked = k.sentence(c, line.Key, line.Args...), p.Blocked || line.Level == "stop"
+	}
+	return p, nil
+}
+
+// localTime is how an input of the type datetime-local writes a time.
+const localTime = "2006-01-02T15:04"
+
+// checks are what a look at the rows tells before anybody presses the button; the button looks again at all of it.
+func (k *Console) checks(p *sendPage) []check {
+	return append(append(k.checkWhom(p), checkProduct(p)...), k.checkWhen(p)...)
+}
+
+func (k *Console) checkWhom(p *sendPage) []check {
+	switch {
+	case p.Audience == push.AudienceAll:
+		return []check{{Level: "warn", Key: "send.check_all"}}
+	case p.SourceID != 0:
+		return []check{{Level: "ok", Key: "send.check_saved_list"}}
+	case p.Counts.Total == 0:
+		return []check{{Level: "stop", Key: "send.check_empty"}}
+	}
+	return []check{{Level: "ok", Key: "send.check_list", Args: []any{p.Counts.Total}}}
+}
+
+func checkProduct(p *sendPage) []check {
+	switch {
+	case p.Product == nil:
+		return []check{{Level: "ok", Key: "send.check_no_product"}}
+	case p.Now == nil:
+		return []check{{Level: "stop", Key: "send.check_product_gone"}}
+	case !p.Now.OnShelf || !p.Product.OnShelf:
+		return []check{{Level: "stop", Key: "send.check_off_shelf"}}
+	case p.Now.Price != p.Product.Price:
+		return []check{{Level: "warn", Key: "send.check_price", Args: []any{p.Product.Price.String(), p.Now.Price.String()}}}
+	case p.Now.Title != p.Product.Title:
+		return []check{{Level: "warn", Key: "send.check_title", Args: []any{p.Now.Title}}}
+	}
+	return []check{{Level: "ok", Key: "send.check_product", Args: []any{p.Product.Price.String()}}}
+}
+
+// checkWhen looks at the limits of the app and at the times of the task.
+func (k *Console) checkWhen(p *sendPage) (lines []check) {
+	if p.App.PausedAt != nil {
+		lines = append(lines, check{Level: "warn", Key: "send.check_app_paused", Args: []any{p.App.Key}})
+	}
+	if until, quiet := p.App.QuietAt(p.Clock, k.cfg.Location); quiet && p.Priority != "urgent" {
+		lines = append(lines, check{Level: "warn", Key: "send.check_quiet", Args: []any{until.In(k.cfg.Location).Format("15:04")}})
+	}
+	if p.App.Quota.OutUntil != nil {
+		lines = append(lines, check{Level: "warn", Key: "send.check_quota_out", Args: []any{p.App.Quota.OutUntil.In(k.cfg.Location).Format("2006-01-02 15:04")}})
+	} else if left, limited := quotaLeft(p.App); limited && left < int64(p.Counts.Total) {
+		lines = append(lines, check{Level: "warn", Key: "send.check_quota", Args: []any{left}})
+	}
+	if p.NotAfter != nil && p.NotAfter.Before(p.Clock) {
+		lines = append(lines, check{Level: "stop", Key: "send.check_not_after", Args: []any{p.NotAfter.In(k.cfg.Location).Format("2006-01-02 15:04")}})
+	}
+	per := p.RatePerSecond
+	if per == 0 || p.App.RatePerSecond > 0 && p.App.RatePerSecond < per {
+		per = p.App.RatePerSecond
+	}
+	if per > 0 && p.Counts.Total > 0 {
+		minutes := (p.Counts.Total/per + 59) / 60
+		lines = append(lines, check{Level: "ok", Key: "send.check_rate", Args: []any{per, minutes}})
+	} else {
+		lines = append(lines, check{Level: "ok", Key: "send.check_no_rate"})
+	}
+	if p.OnUnknown == "resend" {
+		lines = append(lines, check{Level: "warn", Key: "send.check_twice"})
+	}
+	return lines
+}
+
+// quotaLeft is how many calls are left today, by the budget of the app and by what the platform said last, as far as either is known.
+func quotaLeft(a push.App) (left int64, limited bool) {
+	if a.DailyBudget > 0 {
+		left, limited = max(0, int64(a.DailyBudget)-a.Quota.BudgetUsed), true
+	}
+	if a.Quota.Limit != nil && *a.Quota.Limit > 0 && a.Quota.Used != nil {
+		if platform := max(0, *a.Quota.Limit-*a.Quota.Used); !limited || platform < left {
+			left, limited = platform, true
+		}
+	}
+	return left, limited
+}
+
+func (k *Console) showSend(ctx context.Context, c *call) (reply, error) {
+	if c.task.State != push.TaskDraft && c.task.State != push.TaskMissed && c.task.State != push.TaskScheduled {
+		return reply{}, &push.Refusal{Code: push.RefusedAlreadySent, TaskID: c.task.ID, State: c.task.State}
+	}
+	p, err := k.newSendPage(ctx, c)
+	return page("send", p, c.task.ID).under(taskCrumbs(c)...), err
+}
+
+// reachPart is how many can be reached, and as of when.
+type reachPart struct {
+	push.Reach
+	Path string
+	Zone string
+}
+
+// showSendReach counts who can be reached: as a part of the page with htmx, as a page without JavaScript.
+func (k *Console) showSendReach(ctx context.Context, c *call) (reply, error) {
+	r, err := k.d.Reach(ctx, c.task.ID, time.Time{})
+	if err != nil {
+		return reply{}, err
+	}
+	p := reachPart{r, taskPath(c.task.ID), k.cfg.Location.String()}
+	if c.r.Header.Get("HX-Request") != "" {
+		return part("reachable", "reach", p), nil
+	}
+	return page("reachable", p, c.task.ID).under(taskCrumbs(c)...), nil
+}
+
+// sendTask sends a task, or gives a scheduled one another time.
+func (k *Console) sendTask(ctx context.Context, c *call) (reply, error) {
+	p, err := k.newSendPage(ctx, c)
+	if err != nil {
+		return reply{}, err
+	}
+	if when := c.value("when"); when != "" {
+		p.When = when
+	}
+	at, err := k.sendTime(&p)
+	if err == nil && p.CanSet && c.form.Has("misfire") {
+		err = k.setBeforeSend(ctx, c)
+	}
+	var t push.Task
+	if err == nil {
+		t, err = k.d.Send(ctx, c.actor(), c.task.ID, at)
+	}
+	if err != nil {
+		return k.sendRefused(c, p, err)
+	}
+	if at == nil {
+		return redirect(p.Path).saying("task.flash_sent", strconv.FormatInt(t.ID, 10)), nil
+	}
+	c.audit.Detail = map[string]any{"at": at.UTC().Format(time.RFC3339)}
+	return redirect(p.Path).saying("send.flash_scheduled", at.In(k.cfg.Location).Format("2006-01-02 15:04")+" "+p.Zone), nil
+}
+
+// sendTime reads when the task is to go out; nil is now.
+func (k *Console) sendTime(p *sendPage) (*time.Time, error) {
+	switch p.When {
+	case "now":
+		if p.Minutes.Value != "" || p.At.Value != "" {
+			// Whoever wrote a time does not mean now.
+			return nil, &push.InvalidError{Field: "at", Rule: "one_of", Message: "must be empty to send now"}
+		}
+		return nil, nil //nolint:nilnil // now
+	case "in":
+		n, err := strconv.Atoi(p.Minutes.Value)
+		if err != nil || n < 1 || n > 366*24*60 {
+			return nil, &push.InvalidError{Field: "minutes", Rule: "out_of_range", Message: "must be from 1 to a year"}
+		}
+		at := k.cfg.Now().Add(time.Duration(n) * time.Minute).Truncate(time.Second)
+		return &at, nil
+	case "at":
+		at, err := time.ParseInLocation(localTime, p.At.Value, k.cfg.Location)
+		if err != nil {
+			return nil, &push.InvalidError{Field: "at", Rule: "bad_time", Message: "must be a time"}
+		}
+		return &at, nil
+	}
+	return nil, &push.InvalidError{Field: "when", Rule: "unknown_value", Message: "must be now, in or at"}
+}
+
+// setBeforeSend writes what the form says about a task that has not been sent.
+func (k *Console) setBeforeSend(ctx context.Context, c *call) error {
+	rate, err := strconv.Atoi(c.value("rate_per_second"))
+	if err != nil {
+		return &push.InvalidError{Field: "rate_per_second", Rule: "out_of_range", Message: "must be a whole number"}
+	}
+	misfire := c.value("misfire")
+	if rate == c.task.RatePerSecond && misfire == c.task.Misfire {
+		return nil
+	}
+	_, err = k.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error {
+		spec.RatePerSecond, spec.Misfire = rate, misfire
+		return nil
+	})
+	return err
+}
+
+// sendRefused shows the page again with what stands against it, in the words of the refusal, and what to do.
+func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
+	if c.form.Has("rate_per_second") {
+		p.Rate.Value = c.value("rate_per_second")
+	}
+	if c.form.Has("misfire") {
+		p.Misfire.Options = choose("send.misfire_", c.value("misfire"), push.MisfireLate, push.MisfireSkip)
+	}
+	refusal, refused := errors.AsType[*push.Refusal](err)
+	if !refused {
+		if wrong, is := errors.AsType[*push.InvalidError](err); is && wrong.Field == "at" && p.When == "in" {
+			err = &push.InvalidError{Field: "minutes", Rule: wrong.Rule, Message: wrong.Message}
+		}
+		if err := refuse(err, &p.At, &p.Minutes, &p.Misfire, &p.Rate); err != nil {
+			return reply{}, err
+		}
+		return invalid("send", p, c.task.ID).under(taskCrumbs(c)...), nil
+	}
+	p.Refused, p.Todo = both{refusal.ZH(), refusal.EN()}, "other"
+	for _, code := range sendRefusals() {
+		if code == refusal.Code {
+			p.Todo = string(code)
+		}
+	}
+	out := invalid("send", p, c.task.ID).under(taskCrumbs(c)...)
+	out.status = http.StatusConflict
+	return out, nil
+}
+
+// sendRefusals are those of which the page says what to do.
+func sendRefusals() []push.RefusalCode {
+	return []push.RefusalCode{
+		push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf,
+		push.RefusedUnknownVariable, push.RefusedAppPaused,
+	}
+}
+
+// sentence is a text of the catalogue in the language of a page, with its arguments: lines of a list that are made in code.
+func (k *Console) sentence(c *call, key string, args ...any) string {
+	text, err := k.templates.texts[c.lang].text(key, args...)
+	if err != nil {
+		return fmt.Sprint(key)
+	}
+	return text
+}
