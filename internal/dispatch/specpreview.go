@@ -131,7 +131,8 @@ func (p *SpecPreview) render(c *content, compiled push.Compiled, row *push.Recip
 		}
 		p.Faults = append(p.Faults, TextFault{
 			Field: writtenIn(compiled.Fields[i].Value), Key: f.Key,
-			ZH: fmt.Sprintf("模板字段“%s”(%s)%s", f.Label, f.Key, wrong.Chinese), EN: fmt.Sprintf("The template's field %q (%s) %s", f.Label, f.Key, wrong.English),
+			ZH: fmt.Sprintf("模板字段“%s”(%s)%s", f.Label, f.Key, wrong.Chinese),
+			EN: fmt.Sprintf("The template's field %q (%s) %s", f.Label, f.Key, wrong.English),
 		})
 	}
 }

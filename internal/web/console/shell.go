@@ -61,6 +61,8 @@ type place struct {
 func navigation() []place {
 	return []place{
 		{key: "shell.nav_tasks", href: "/console/tasks", role: auth.Viewer},
+		{key: "shell.nav_calendar", href: "/console/calendar", role: auth.Viewer},
+		{key: "shell.nav_lists", href: "/console/lists", role: auth.Viewer},
 		{key: "shell.nav_jobs", href: "/ops/jobs/", role: auth.Operator, all: true},
 	}
 }

@@ -19,6 +19,8 @@ type taskPage struct {
 	Live bool
 	// Path is the task's own.
 	Path string
+	// Making is what can be done with it before it is sent.
+	Making making
 	// What the account may do now.
 	CanSend, CanPause, CanResume, CanCancel, CanUnschedule bool
 }
@@ -45,6 +47,7 @@ func newTaskPage(c *call) taskPage {
 	p := taskPage{
 		Task: t, Progress: progressOf(t.Counts), NotSent: t.Counts.Total - t.Counts.Sent, Path: taskPath(t.ID),
 		Live:    t.State == push.TaskSending || t.State == push.TaskScheduled || t.State == push.TaskCanceled && t.Counts.Open() > 0,
+		Making:  newMaking(c),
 		CanSend: c.may(auth.Approver) && (t.State == push.TaskDraft || t.State == push.TaskMissed),
 
 		CanUnschedule: c.may(auth.Approver) && t.State == push.TaskScheduled,
