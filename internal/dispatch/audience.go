@@ -21,14 +21,19 @@ const codeUnknownOpenID = "unknown_openid"
 // Upload is a list on its way in.
 type Upload struct {
 	Body io.Reader
-	// Filename, ContentType and IDColumn are as in intake.Options.
+	// Filename, ContentType, IDColumn and Header are as in intake.Options.
 	Filename, ContentType, IDColumn string
+	Header                          bool
+	// AskColumn refuses a file of which nobody can tell which column holds the ids, with an [UnsureColumnError].
+	AskColumn bool
 	// ExcludeTask leaves out who is in that task; 0 is none.
 	ExcludeTask int64
 	// Limit takes the first so many recipients; 0 is all.
 	Limit int
 	// Progress is told how many rows were read, now and then; may be nil.
 	Progress func(rows int)
+	// Done is run in the transaction that puts the list in force; may be nil.
+	Done func(ctx context.Context, a push.Audience) error
 }
 
 // UploadAudience replaces the list of a draft as a whole. The body is streamed into a new version of the list, a short transaction a
@@ -39,7 +44,7 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 	if err != nil {
 		return push.Audience{}, err
 	}
-	reader, err := intake.Open(up.Body, up.options(d.cfg.Import))
+	reader, err := d.openList(up)
 	if err != nil {
 		return push.Audience{}, err
 	}
@@ -63,12 +68,12 @@ func (d *Dispatcher) putInForce(ctx context.Context, t push.Task, l *loader, rea
 			flipped, err := d.st.FlipAudience(ctx, l.a)
 			if err == nil && !flipped {
 				t, err = d.st.Task(ctx, t.ID)
-				return errors.Join(err, wrongState(t))
+				err = errors.Join(err, wrongState(t))
 			}
 			if err == nil && l.a.Accepted > d.cfg.ReachAtOnce {
 				err = d.insertCountJob(ctx, t.ID)
 			}
-			return err
+			return l.up.done(ctx, l.a, err)
 		})
 	}
 	if err != nil {
@@ -95,7 +100,34 @@ func (d *Dispatcher) takesList(ctx context.Context, id int64, up Upload) (t push
 
 // options is how the file is to be read.
 func (up Upload) options(limits intake.Limits) intake.Options {
-	return intake.Options{Filename: up.Filename, ContentType: up.ContentType, IDColumn: up.IDColumn, Limits: limits}
+	return intake.Options{Filename: up.Filename, ContentType: up.ContentType, IDColumn: up.IDColumn, Header: up.Header, Limits: limits}
+}
+
+// done runs Done, where there is one, after a list was put in force without an error.
+func (up Upload) done(ctx context.Context, a push.Audience, err error) error {
+	if err != nil || up.Done == nil {
+		return err
+	}
+	return up.Done(ctx, a)
+}
+
+// UnsureColumnError says that nobody can tell which column of a file holds the ids: a person is to look at its first rows.
+type UnsureColumnError struct{ Sample intake.Sample }
+
+func (*UnsureColumnError) Error() string {
+	return "the file has several columns, and none has a known name: say which one holds the user ids"
+}
+
+// sampleRows is how many rows a person is shown.
+const sampleRows = 5
+
+// openList begins to read the file of an upload.
+func (d *Dispatcher) openList(up Upload) (*intake.Reader, error) {
+	reader, err := intake.Open(up.Body, up.options(d.cfg.Import))
+	if err == nil && up.AskColumn && !reader.Sure() {
+		err = errors.Join(&UnsureColumnError{reader.Sample(sampleRows)}, reader.Close())
+	}
+	return reader, err
 }
 
 // excluded finds the list of the task to leave out.

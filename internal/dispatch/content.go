@@ -38,12 +38,19 @@ func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, 
 	if err != nil {
 		return nil, fmt.Errorf("compile template of task %d: %w", taskID, err)
 	}
-	c := &content{templateID: stored.Template.TemplateID, bound: compiled.Bind(&stored.Task), columns: stored.Columns, fields: stored.Template.Fields, channel: provider.For(stored.Template.Channel)}
-	c.personal = c.bound.Uses("recipient.")
+	c := newContent(stored, compiled)
 	if !c.personal {
 		c.data, err = c.values("", nil)
 	}
 	return c, err
+}
+
+func newContent(stored store.Content, compiled push.Compiled) *content {
+	bound := compiled.Bind(&stored.Task)
+	return &content{
+		templateID: stored.Template.TemplateID, bound: bound, columns: stored.Columns, personal: bound.Uses("recipient."),
+		fields: stored.Template.Fields, channel: provider.For(stored.Template.Channel),
+	}
 }
 
 // unsayable says that the content of a task is at fault, and not the database that it is read from.

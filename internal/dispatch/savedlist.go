@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"minipush/internal/intake"
 	"minipush/internal/push"
 	"minipush/internal/store"
 )
@@ -21,7 +20,7 @@ func (d *Dispatcher) UploadList(ctx context.Context, actor, app, name string, up
 	if err != nil {
 		return push.SavedList{}, err
 	}
-	reader, err := intake.Open(up.Body, up.options(d.cfg.Import))
+	reader, err := d.openList(up)
 	if err != nil {
 		return push.SavedList{}, err
 	}
@@ -32,7 +31,7 @@ func (d *Dispatcher) UploadList(ctx context.Context, actor, app, name string, up
 	}
 	l := &loader{d: d, appID: a.ID, up: up, reader: reader, a: push.Audience{ID: version}}
 	if err = l.load(ctx, l.read); err == nil {
-		err = d.st.FlipList(ctx, l.a)
+		err = d.st.InTx(ctx, func(ctx context.Context) error { return up.done(ctx, l.a, d.st.FlipList(ctx, l.a)) })
 	}
 	if err != nil {
 		return push.SavedList{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), version))

@@ -38,7 +38,7 @@ func plainName(header string) string {
 
 // begin reads up to two rows, finds the id column, and decides whether the first row is a header. The rules stand in the
 // package documentation.
-func (r *Reader) begin(idColumn string) error {
+func (r *Reader) begin(idColumn string, header bool) error {
 	first, err := r.read()
 	if errors.Is(err, io.EOF) {
 		return &FileError{Code: EmptyFile}
@@ -57,9 +57,10 @@ func (r *Reader) begin(idColumn string) error {
 	if err != nil {
 		return err
 	}
+	r.sure = named || idColumn != "" || r.width == 1
 	data := second
 	switch {
-	case named || (hasSecond && r.looksLikeHeader(first, second)):
+	case named || header || (hasSecond && r.looksLikeHeader(first, second)):
 		if !hasSecond {
 			return &FileError{Code: EmptyFile, Line: first.line}
 		}
@@ -154,6 +155,7 @@ func (r *Reader) nameColumns(header cells) error {
 			return refuse(BadHeader)
 		}
 		seen[name] = true
+		r.names = append(r.names, name)
 		if i != r.id {
 			r.columns = append(r.columns, name)
 		}

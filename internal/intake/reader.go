@@ -20,6 +20,8 @@ type Options struct {
 	ContentType string
 	// IDColumn names the id column: its header, or its number from 1. Empty: see the package documentation.
 	IDColumn string
+	// Header says that the first row is a header, whatever it looks like.
+	Header bool
 	// TempDir is where XLSX files are unpacked. Empty: the system's directory.
 	TempDir string
 	Limits  Limits
@@ -65,6 +67,8 @@ type Reader struct {
 	width   int     // columns of the file
 	id      int     // index of the id column
 	columns []string
+	names   []string // the header with all its columns; nil where there is none
+	sure    bool     // see Sure
 	kind    IDKind
 	vars    []string
 }
@@ -79,7 +83,7 @@ func Open(r io.Reader, opts Options) (*Reader, error) {
 		return nil, err
 	}
 	rd := &Reader{src: src, limits: limits}
-	if err := rd.begin(strings.TrimSpace(opts.IDColumn)); err != nil {
+	if err := rd.begin(strings.TrimSpace(opts.IDColumn), opts.Header); err != nil {
 		return nil, errors.Join(err, src.close())
 	}
 	return rd, nil

@@ -171,3 +171,12 @@ func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")
 }
+
+// TasksToStart lists the scheduled tasks of some apps (nil is all) that start from a time up to another, at most limit, the first ones first.
+func (s *Store) TasksToStart(ctx context.Context, appIDs []int32, from, to time.Time, limit int) ([]push.Task, error) {
+	rows, _ := s.db(ctx).Query(ctx, taskSelect+`
+		 WHERE t.state = 'scheduled' AND t.start_at >= $2 AND t.start_at < $3 AND ($1::int[] IS NULL OR t.app_id = ANY ($1))
+		 ORDER BY t.start_at, t.id LIMIT $4`, appIDs, from, to, limit)
+	tasks, err := pgx.CollectRows(rows, scanTask)
+	return tasks, wrap(err, "list tasks to start")
+}

@@ -77,7 +77,7 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 	s.metrics = newMetrics(d, st, log)
 	s.sessions = auth.NewSessions(cfg.Sessions, st, log)
 	var err error
-	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout}, d, st, s.sessions, log); err != nil {
+	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout, MaxUpload: cfg.MaxUpload, Stall: cfg.Stall}, d, st, s.sessions, log); err != nil {
 		return nil, fmt.Errorf("make console: %w", err)
 	}
 	if s.jobs, err = newJobPages(d, log); err != nil {

@@ -274,9 +274,9 @@ func TestCatalogue_NoTextStandsInATemplateOrInTheCode(t *testing.T) {
 // The rules of every field that can be wrong have a text: they are read from the sources that make them.
 func TestCatalogue_EveryRuleHasAText(t *testing.T) {
 	t.Parallel()
-	rule := regexp.MustCompile(`Rule: +"([a-z_]+)"`)
+	rule := regexp.MustCompile(`Rule(?:: +| += )"([a-z_0-9]+)"`)
 	found := map[string]bool{}
-	for _, dir := range []string{"../../push", "../../dispatch", "../../store", "../../cronspec", "../auth", "."} {
+	for _, dir := range []string{"../../push", "../../dispatch", "../../store", "../../cronspec", "../../provider", "../../wechat", "../auth", "."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -307,6 +307,9 @@ func TestCatalogue_KeepsTheOriginalsWords(t *testing.T) {
 		"tasks.audience": "任务类型", "tasks.actions": "操作", "tasks.view": "查看", "tasks.send": "发送", "tasks.sent": "发送完成", "state.shelf_true": "上架",
 		"state.shelf_false": "下架", "state.audience_list": "指定用户发送", "task.topic": "活动主题", "task.caption": "活动说明", "task.tips": "温馨提示",
 		"task.product_code": "模板关联前台商品编码", "task.product_title": "商品标题", "task.product_price": "商品金额", "task.product_on_shelf": "商品前台状态",
+		"make.new": "新建任务", "edit.title": "新增任务(可以配置需要推送的任何商品)", "edit.topic_hint": "限10个字,小程序模板消息的活动主题",
+		"edit.caption_hint": "限30个字,小程序模板消息的活动说明", "edit.tips_hint": "限30个字,小程序模板消息的温馨提示", "edit.renew": "更新",
+		"edit.product_hint": "限1个上架商品编码,小程序模板商品标题及金额", "state.audience_all": "全部可推送用户发送",
 		"task.summary": "总发送数量=%d,发送成功数量=%d,发送失败数量=%d", "login.throttled": "操作过于频繁,请稍后再试!", "task.no_audience": "还没有上传用户ID",
 	} {
 		require.Equal(t, text, catalogues[chinese][key], key)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,9 @@ type Config struct {
 	Location *time.Location
 	// Timeout bounds a request that does not stream; 0 is 30 s.
 	Timeout time.Duration
+	// MaxUpload bounds an uploaded file, in bytes; 0 is 100 MiB. Stall is how long an upload or a download may stand still; 0 is 1 min.
+	MaxUpload int64
+	Stall     time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -43,6 +47,7 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, sessions *auth.Ses
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
 	}
+	cfg.MaxUpload, cfg.Stall = cmp.Or(cfg.MaxUpload, 100<<20), cmp.Or(cfg.Stall, time.Minute)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

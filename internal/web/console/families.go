@@ -18,7 +18,10 @@ func families() map[string][]string {
 	all := map[string][]string{
 		"state.task_": texts(states), "state.cause_": texts(causes), "state.audience_": {string(push.AudienceList), string(push.AudienceAll)},
 		"state.shelf_": {"true", "false"}, "shell.lang_": languages(), "shell.theme_": themes(),
-		"rule.": rules(),
+		"rule.": rules(), "edit.priority_": {"urgent", "normal", "bulk"}, "edit.misfire_": {"late", "skip"}, "edit.on_unknown_": {"leave", "resend"},
+		"edit.on_price_change_": {"pause", "accept"}, "edit.channel_": {"form_id", "subscribe"}, "calendar.day_": {"0", "1", "2", "3", "4", "5", "6"},
+		"reach.part_": reachCodes(), "reach.help_": reachCodes(),
+		"upload.wrong_": {"file_required", "file_too_long", "file_control_character", "file_not_utf8", "file_unknown_list", "no_good_row"},
 	}
 	followFamilies(all, causes)
 	for _, s := range push.RecipientStates() {
@@ -64,10 +67,12 @@ func texts[T ~string](values []T) []string {
 func rules() []string {
 	return []string{
 		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_url",
-		"batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "incomplete", "missing_key", "no_rate",
-		"no_run_left", "no_value", "not_a_list", "not_a_price", "not_for_channel", "not_recurring", "not_the_same", "one_of", "out_of_range",
-		"password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many", "unknown_channel",
-		"unknown_key", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
-		"unknown_state", "unknown_task", "unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable", "wrong_password",
+		"batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "full_width_tilde", "incomplete",
+		"missing_key", "no_rate", "no_run_left", "no_value", "not_a_list", "not_a_price", "not_for_channel", "not_listed",
+		"not_recurring", "not_the_same", "not_utf8", "one_of", "out_of_range", "password_short", "required", "taken", "template_gone",
+		"too_early", "too_large", "too_long", "too_many", "unknown_channel", "unknown_key", "unknown_kind", "unknown_list",
+		"unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source", "unknown_state", "unknown_task",
+		"unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable", "wrong_character", "wrong_format",
+		"wrong_password",
 	}
 }

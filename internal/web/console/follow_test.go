@@ -59,12 +59,10 @@ func TestSend_PageShowsWhatTheSenderMustSee(t *testing.T) {
 	path := taskURL(task)
 	c := b.as(t, "approver")
 	page := c.get(t, path+"/send").body
-	for _, want := range []string{"活动加入成功提醒", "双十一活动", "名单共 12 个用户", "商品在架,金额 250", "Asia/Shanghai", "确认发送给 12 个用户", "没有设置每秒上限", path + "/send/reach"} {
+	for _, want := range []string{"活动加入成功提醒", "双十一活动", "名单共 12 个用户", "商品在架,金额 250", "Asia/Shanghai", "确认发送给 12 个用户", "没有设置每秒上限", path + "/reach/panel"} {
 		require.Contains(t, page, want)
 	}
-	reach := c.get(t, path+"/send/reach").body
-	require.Contains(t, reach, "<strong>8</strong> / 12")
-	require.Contains(t, reach, "统计时间")
+	require.Contains(t, c.get(t, path+"/reach/panel").body, "<b>8</b> / 12")
 	require.Contains(t, b.as(t, "author").get(t, path+"/send").body, "您的角色不能发送")
 
 	_, err := b.d.PutProduct(t.Context(), push.Product{App: b.health.Key, Code: "1989", Title: "健康助利测试商品1", Price: 30000, OnShelf: false})
@@ -363,7 +361,7 @@ func TestBrowser_SendsWatchesItEndAndDownloads(t *testing.T) {
 	look(taskURL(task)+"/send", "send")
 	look(taskURL(task)+"/repeat", "repeat")
 	p.open(t, taskURL(task)+"/send")
-	p.run(t, chromedp.WaitVisible(".card dl.facts strong"), chromedp.Click(".sure-box > summary"), chromedp.WaitVisible(".sure-body .btn-primary"))
+	p.run(t, chromedp.WaitVisible(".reach-figure b"), chromedp.Click(".sure-box > summary"), chromedp.WaitVisible(".sure-body .btn-primary"))
 	p.picture(t, "send-sure")
 	p.run(t, chromedp.Click(".sure-body .btn-primary"), chromedp.WaitVisible("[data-live]"))
 	require.Contains(t, p.text(t), "发送中")

@@ -16,7 +16,7 @@ import (
 	"minipush/internal/web/auth"
 )
 
-// countAtOnce is up to how many recipients deliveries, and who can be reached, are counted without being asked: it reads all of them.
+// countAtOnce is up to how many recipients deliveries are counted without being asked: it reads all of them.
 const countAtOnce = 100_000
 
 // downloadStall is how long a download may stand still.

@@ -41,6 +41,7 @@ func (k *Console) Routes() []Route {
 	k.recipientRoutes(t)
 	k.userRoutes(t)
 	k.reportRoutes(t)
+	k.makeRoutes(t)
 	return t.routes
 }
 

@@ -38,8 +38,8 @@ type sendPage struct {
 	Scheduled, CanSet bool
 	// MaySend: the account may. Blocked: something stands against it that this page knows.
 	MaySend, Blocked bool
-	// CountNow: who can be reached is counted with the page; of a long list it takes seconds, and is asked for.
-	CountNow bool
+	// Reach is where the page shows who can be reached.
+	Reach reachPlace
 }
 
 // check is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
@@ -54,7 +54,6 @@ type check struct {
 func (k *Console) sendRoutes(t *table) {
 	t.page("/console/tasks/{id}/send", auth.Viewer, k.showSend)
 	t.change("/console/tasks/{id}/send", auth.Approver, "task.send", k.sendTask)
-	t.page("/console/tasks/{id}/send/reach", auth.Viewer, k.showSendReach)
 	k.repeatRoutes(t)
 }
 
@@ -63,11 +62,11 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 	p := sendPage{
 		Task: t, Path: taskPath(t.ID), Zone: k.cfg.Location.String(), Clock: k.cfg.Now(), When: "now", Scheduled: t.State == push.TaskScheduled,
 		CanSet: t.State == push.TaskDraft || t.State == push.TaskMissed, MaySend: c.may(auth.Approver),
-		CountNow: t.Audience == push.AudienceList && t.Counts.Total <= countAtOnce,
-		At:       field{Name: "at", Label: "send.at", Hint: "send.at_hint", Type: "datetime-local", Value: c.value("at")},
-		Minutes:  field{Name: "minutes", Label: "send.minutes", Type: "number", Value: c.value("minutes")},
-		Misfire:  field{Name: "misfire", Label: "send.misfire", Hint: "send.misfire_hint", Options: choose("send.misfire_", t.Misfire, push.MisfireLate, push.MisfireSkip)},
-		Rate:     field{Name: "rate_per_second", Label: "send.rate", Hint: "send.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond)},
+		Reach:   reachPlace{Path: taskPath(t.ID) + "/reach"},
+		At:      field{Name: "at", Label: "send.at", Hint: "send.at_hint", Type: "datetime-local", Value: c.value("at")},
+		Minutes: field{Name: "minutes", Label: "send.minutes", Type: "number", Value: c.value("minutes")},
+		Misfire: field{Name: "misfire", Label: "send.misfire", Hint: "send.misfire_hint", Options: choose("send.misfire_", t.Misfire, push.MisfireLate, push.MisfireSkip)},
+		Rate:    field{Name: "rate_per_second", Label: "send.rate", Hint: "send.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond)},
 	}
 	if p.Scheduled {
 		p.When = "at"
@@ -195,26 +194,6 @@ func (k *Console) showSend(ctx context.Context, c *call) (reply, error) {
 	}
 	p, err := k.newSendPage(ctx, c)
 	return page("send", p, c.task.ID).under(taskCrumbs(c)...), err
-}
-
-// reachPart is how many can be reached, and as of when.
-type reachPart struct {
-	push.Reach
-	Path string
-	Zone string
-}
-
-// showSendReach counts who can be reached: as a part of the page with htmx, as a page without JavaScript.
-func (k *Console) showSendReach(ctx context.Context, c *call) (reply, error) {
-	r, err := k.d.Reach(ctx, c.task.ID, time.Time{})
-	if err != nil {
-		return reply{}, err
-	}
-	p := reachPart{r, taskPath(c.task.ID), k.cfg.Location.String()}
-	if c.r.Header.Get("HX-Request") != "" {
-		return part("reachable", "reach", p), nil
-	}
-	return page("reachable", p, c.task.ID).under(taskCrumbs(c)...), nil
 }
 
 // sendTask sends a task, or gives a scheduled one another time.

@@ -24,6 +24,8 @@ type taskPage struct {
 	Path string
 	// Result is what came of it; nil while it is to come.
 	Result *taskResult
+	// Making is what can be done with it before it is sent.
+	Making making
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
@@ -46,7 +48,6 @@ func (k *Console) taskRoutes(t *table) {
 	t.change("/console/tasks/{id}/resume", auth.Approver, "task.resume", k.taskAction(k.d.Resume, "task.flash_resumed"))
 	t.change("/console/tasks/{id}/cancel", auth.Operator, "task.cancel", k.taskAction(k.d.Cancel, "task.flash_canceled"))
 	t.change("/console/tasks/{id}/rate", auth.Operator, "task.rate", k.setTaskRate)
-	t.change("/console/tasks/{id}/take-product", auth.Author, "task.product", k.takeProduct)
 }
 
 func newTaskPage(c *call) taskPage {
@@ -54,6 +55,7 @@ func newTaskPage(c *call) taskPage {
 	p := taskPage{
 		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
 		Settled: t.State.Final() && t.Counts.Open() == 0,
+		Making:  newMaking(c),
 		Rate: field{
 			Name: "rate_per_second", Label: "task.rate", Hint: "task.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond),
 		},
@@ -124,12 +126,6 @@ func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
 	}
 	c.audit.Detail = map[string]any{"rate_per_second": rate}
 	return redirect(taskPath(c.task.ID)).saying("task.flash_rate", strconv.FormatInt(c.task.ID, 10)), nil
-}
-
-// takeProduct takes title, price and shelf state anew, of a task that waits because its product changed (更新).
-func (k *Console) takeProduct(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.RefreshProduct(ctx, c.task.ID)
-	return redirect(taskPath(c.task.ID)).saying("task.flash_product", strconv.FormatInt(c.task.ID, 10)), err
 }
 
 // taskAction makes a handler of a transition of a task.

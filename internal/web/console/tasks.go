@@ -24,6 +24,8 @@ type tasksPage struct {
 	Pager    pager
 	// ManyApps: the list shows the tasks of several apps.
 	ManyApps bool
+	// CanCreate: the account may write a new task.
+	CanCreate bool
 }
 
 // taskRow is one line of it.
@@ -77,6 +79,7 @@ func (k *Console) showTasks(ctx context.Context, c *call) (reply, error) {
 	p.Filtered = p.Search.Value != "" || filter.State != "" || filter.From != nil || filter.To != nil
 	_, one := c.chosenApp()
 	p.ManyApps = len(c.apps) > 1 && !one
+	p.CanCreate = c.may(auth.Author)
 	p.Pager = k.pageLinks(c, len(rows) > tasksPerPage, func() string { return strconv.FormatInt(rows[tasksPerPage-1].ID, 10) })
 	for _, task := range rows[:min(len(rows), tasksPerPage)] {
 		send := (task.State == push.TaskDraft || task.State == push.TaskMissed) && c.may(auth.Approver)
