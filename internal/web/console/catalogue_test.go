@@ -274,9 +274,9 @@ func TestCatalogue_NoTextStandsInATemplateOrInTheCode(t *testing.T) {
 // The rules of every field that can be wrong have a text: they are read from the sources that make them.
 func TestCatalogue_EveryRuleHasAText(t *testing.T) {
 	t.Parallel()
-	rule := regexp.MustCompile(`Rule: +"([a-z_]+)"`)
+	rule := regexp.MustCompile(`Rule(?::| =) +"([a-z0-9_]+)"`)
 	found := map[string]bool{}
-	for _, dir := range []string{"../../push", "../../dispatch", "../../store", "../../cronspec", "../auth", "."} {
+	for _, dir := range []string{"../../push", "../../dispatch", "../../store", "../../cronspec", "../../provider", "../../wechat", "../auth", "."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {

@@ -31,6 +31,7 @@ type Console struct {
 	assets    *assets
 	templates *templates
 	origin    *http.CrossOriginProtection
+	stocks    stockCounts
 }
 
 // New makes the console over a dispatcher, which changes state, and its store, which is read. An error is a template or a catalogue

@@ -61,6 +61,8 @@ type place struct {
 func navigation() []place {
 	return []place{
 		{key: "shell.nav_tasks", href: "/console/tasks", role: auth.Viewer},
+		{key: "permits.title", href: "/console/permits", role: auth.Viewer},
+		{key: "manage.title", href: "/console/manage", role: auth.Viewer},
 		{key: "shell.nav_jobs", href: "/ops/jobs/", role: auth.Operator, all: true},
 	}
 }
