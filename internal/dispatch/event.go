@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"time"
 
 	"minipush/internal/push"
@@ -49,14 +50,32 @@ func (d *Dispatcher) SetCallback(ctx context.Context, key string, spec CallbackS
 	if spec.Mode == "" {
 		return d.st.SetCallback(ctx, app.ID, "", nil)
 	}
-	if _, err := endpoint(app.AppID, spec); err != nil {
-		return &push.InvalidError{Field: "callback", Rule: "bad_callback", Message: err.Error()}
+	if err := checkCallback(app.AppID, spec); err != nil {
+		return err
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return fmt.Errorf("encode callback: %w", err)
 	}
 	return d.st.SetCallback(ctx, app.ID, string(spec.Mode), d.cfg.Key.Seal(text, callbackContext(app.ID)))
+}
+
+// checkCallback holds the three values against the platform's rules, each by its name. No secret is in what it says.
+func checkCallback(appID string, spec CallbackSpec) error {
+	var errs []error
+	if !regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`).MatchString(spec.Token) {
+		errs = append(errs, &push.InvalidError{Field: "token", Rule: "bad_token", Message: "must be 3 to 32 letters and digits, as on the platform's page"})
+	}
+	if spec.Mode != callback.ModePlain && spec.Mode != callback.ModeCompat && spec.Mode != callback.ModeSafe {
+		errs = append(errs, &push.InvalidError{Field: "mode", Rule: "unknown_value", Message: "must be plain, compat or safe"})
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if _, err := endpoint(appID, spec); err != nil {
+		return &push.InvalidError{Field: "encoding_aes_key", Rule: "bad_callback", Message: err.Error()}
+	}
+	return nil
 }
 
 func endpoint(appID string, spec CallbackSpec) (*callback.Endpoint, error) {

@@ -17,8 +17,8 @@ type Expr struct {
 	names    []string
 }
 
-// taskNames are the names that are the same for every recipient of a task.
-func taskNames() []string {
+// TaskNames are the names that are the same for every recipient of a task.
+func TaskNames() []string {
 	return []string{"topic", "caption", "tips", "product.code", "product.title", "product.price", "task.id"}
 }
 
@@ -44,7 +44,7 @@ func ParseExpr(field, source string) (Expr, error) {
 		name = strings.TrimSpace(name)
 		if !knownName(name) {
 			return Expr{}, &InvalidError{Field: field, Rule: "unknown_variable", Message: fmt.Sprintf(
-				"uses {{%s}}, which is not known; known are %s and recipient.<column>", name, strings.Join(taskNames(), ", "))}
+				"uses {{%s}}, which is not known; known are %s and recipient.<column>", name, strings.Join(TaskNames(), ", "))}
 		}
 		e.names = append(e.names, name)
 		rest = tail
@@ -55,7 +55,7 @@ func knownName(name string) bool {
 	if column, ok := strings.CutPrefix(name, recipientPrefix); ok {
 		return column != "" && !strings.ContainsAny(column, "{}")
 	}
-	return slices.Contains(taskNames(), name)
+	return slices.Contains(TaskNames(), name)
 }
 
 // Uses says whether the expression names something that starts with prefix, for example "product." or "topic".

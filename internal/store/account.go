@@ -85,3 +85,17 @@ func (s *Store) NoteLogin(ctx context.Context, id int64) error {
 	_, err := s.db(ctx).Exec(ctx, `UPDATE account SET last_login_at = now() WHERE id = $1`, id)
 	return wrap(err, "note login")
 }
+
+// SetAccountDisabled shuts an account out, and ends its sessions, or lets it in again. One that is as it should be is left as it is.
+func (s *Store) SetAccountDisabled(ctx context.Context, login string, disabled bool) (account Account, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		rows, _ := s.db(ctx).Query(ctx, `
+			UPDATE account SET disabled_at = CASE WHEN $2 THEN coalesce(disabled_at, now()) END, updated_at = now() WHERE login = $1
+			RETURNING `+accountColumns, login, disabled)
+		if account, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Account]); err != nil || !disabled {
+			return err
+		}
+		return s.DeleteSessionsOf(ctx, account.ID, nil)
+	})
+	return account, wrap(err, "account %q", login)
+}

@@ -198,13 +198,18 @@ CREATE TABLE audit_log (
     app_id integer,
     object text NOT NULL DEFAULT ''::text,
     detail jsonb NOT NULL DEFAULT '{}'::jsonb,
+    address text NOT NULL DEFAULT ''::text,
     CONSTRAINT audit_log_pkey PRIMARY KEY (id),
     CONSTRAINT audit_log_action_form CHECK (action ~ '^[a-z_]+(\.[a-z_]+)+$'::text),
     CONSTRAINT audit_log_actor_given CHECK (actor <> ''::text),
     CONSTRAINT audit_log_detail_object CHECK (jsonb_typeof(detail) = 'object'::text)
 );
-CREATE INDEX audit_log_at_idx ON public.audit_log USING btree (at);
-COMMENT ON TABLE audit_log IS 'Who changed what, written in the transaction of the change. action is stable, such as account.add; object names what was changed, such as task:98.';
+CREATE INDEX audit_log_actor_idx ON public.audit_log USING btree (actor, at, id);
+CREATE INDEX audit_log_at_idx ON public.audit_log USING btree (at, id);
+CREATE INDEX audit_log_object_idx ON public.audit_log USING btree (object, at, id);
+CREATE TRIGGER audit_log_only_added_to BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+COMMENT ON TABLE audit_log IS 'Who changed what, written in the transaction of the change; a trigger keeps entries as they are. action is stable, such as account.add; object names what was changed, such as task:98.';
+COMMENT ON COLUMN audit_log.address IS 'Where the request came from, as the server saw it; empty for a command.';
 
 CREATE TABLE breaker (
     app_id integer NOT NULL,
@@ -812,6 +817,15 @@ AS $function$
     SELECT CASE WHEN ramp_minutes = 0 OR run_for IS NULL OR run_for >= make_interval(mins => ramp_minutes) THEN task_rate::double precision
                 WHEN task_rate > 0 THEN least(task_rate, ramp.v) ELSE ramp.v END
       FROM (SELECT ramp_from + (app_rate - ramp_from) * extract(epoch FROM run_for)::double precision / (60.0 * ramp_minutes)) ramp(v)
+$function$
+
+CREATE OR REPLACE FUNCTION public.refuse_audit_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    RAISE EXCEPTION 'the audit log is only added to' USING ERRCODE = 'insufficient_privilege';
+END
 $function$
 
 CREATE OR REPLACE FUNCTION public.slowed_rate(rate double precision, slow_rate double precision, slow_base double precision, slow_for interval)

@@ -61,6 +61,11 @@ func (a *API) Routes() []Route {
 	add(del, list, auth.Author, handle(a, http.StatusNoContent, a.deleteList))
 	add(get, list+"/rejects.csv", auth.Viewer, a.downloadListRejects, "version")
 
+	add(get, "/api/v1/audit", auth.Admin, handle(a, http.StatusOK, a.listAudit), "app", "actor", "action", "object", "from", "to", "limit", "cursor")
+	add(get, "/api/v1/accounts", auth.Admin, handle(a, http.StatusOK, a.listAccounts), "limit", "cursor")
+	add(get, "/api/v1/tokens", auth.Admin, handle(a, http.StatusOK, a.listTokens), "limit", "cursor")
+	add(del, "/api/v1/tokens/{token}", auth.Admin, handle(a, http.StatusNoContent, a.revokeToken))
+
 	add(get, "/api/v1/schedules", auth.Viewer, handle(a, http.StatusOK, a.listSchedules), "app", "limit", "cursor")
 	add(post, "/api/v1/schedules", auth.Author, handle(a, http.StatusCreated, a.createSchedule))
 	add(get, schedule, auth.Viewer, handle(a, http.StatusOK, a.showSchedule))

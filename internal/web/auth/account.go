@@ -34,7 +34,8 @@ func AddAccount(ctx context.Context, st *store.Store, by Principal, a store.Acco
 			return err
 		}
 		return st.InsertAuditEntry(ctx, store.AuditEntry{
-			Actor: by.Name, ActorID: by.ID, Action: "account.add", Object: "account:" + account.Login, Detail: map[string]any{"role": account.Role},
+			Actor: by.Name, ActorID: by.ID, Action: "account.add", Object: "account:" + account.Login, Address: by.Address,
+			Detail: map[string]any{"role": account.Role},
 		})
 	})
 	return account, err
@@ -62,5 +63,5 @@ func ResetPassword(ctx context.Context, st *store.Store, by Principal, login, pa
 }
 
 func passwordEntry(by Principal, login string) store.AuditEntry {
-	return store.AuditEntry{Actor: by.Name, ActorID: by.ID, Action: "account.password", Object: "account:" + login}
+	return store.AuditEntry{Actor: by.Name, ActorID: by.ID, Action: "account.password", Object: "account:" + login, Address: by.Address}
 }

@@ -16,6 +16,8 @@ type Principal struct {
 	Role Role
 	// AppIDs are the apps that it may touch; nil is all of them.
 	AppIDs []int32
+	// Address is where the request comes from, for the audit log; empty for a command.
+	Address string
 }
 
 // Sees says whether an app exists for this principal.

@@ -142,7 +142,7 @@ func (s *Sessions) Of(r *http.Request) (Session, error) {
 	}
 	a := found.Account
 	return Session{
-		Principal: Principal{ID: "account:" + strconv.FormatInt(a.ID, 10), Name: a.Login, Role: role, AppIDs: a.AppIDs},
+		Principal: Principal{ID: "account:" + strconv.FormatInt(a.ID, 10), Name: a.Login, Role: role, AppIDs: a.AppIDs, Address: address(r.RemoteAddr)},
 		AccountID: a.ID, Login: a.Login, Name: a.Name, hash: hash,
 	}, nil
 }
@@ -223,6 +223,15 @@ func network(remoteAddr string) string {
 		return prefix.String()
 	}
 	return addr.String()
+}
+
+// address is the address of a remote end without its port.
+func address(remoteAddr string) string {
+	ap, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return ""
+	}
+	return ap.Addr().Unmap().String()
 }
 
 func sessionHash(value string) []byte {

@@ -36,6 +36,7 @@ type Console struct {
 	templates *templates
 	origin    *http.CrossOriginProtection
 	live      *lookout
+	stocks    stockCounts
 }
 
 // New makes the console over a dispatcher, which changes state, and its store, which is read. An error is a template or a catalogue

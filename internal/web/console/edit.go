@@ -316,7 +316,7 @@ func (p *editPage) refuse(w fieldError) {
 			return
 		}
 	}
-	if (strings.HasPrefix(w.Field, "product.") || w.Field == "price") && len(p.Product.Faults) == 0 {
+	if first, _, _ := strings.Cut(w.Field, "."); (first == "product" || first == "price") && len(p.Product.Faults) == 0 {
 		p.Product.Rules = append(p.Product.Rules, w.Rule)
 	} else if len(p.Template.Faults) == 0 {
 		p.Template.Rules = append(p.Template.Rules, w.Rule) // the rest is the template's

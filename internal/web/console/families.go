@@ -22,12 +22,17 @@ func families() map[string][]string {
 		"edit.on_price_change_": {"pause", "accept"}, "edit.channel_": {"form_id", "subscribe"}, "calendar.day_": {"0", "1", "2", "3", "4", "5", "6"},
 		"reach.part_": reachCodes(), "reach.help_": reachCodes(),
 		"upload.wrong_": {"file_required", "file_too_long", "file_control_character", "file_not_utf8", "file_unknown_list", "no_good_row"},
+		"audit.action_": auditActions(), "app.mode_": callbackModes(), "suppressions.by_": {"user_id", "openid"},
+		"app.source_":        {string(push.PermitsFromClient), string(push.PermitsFromEvents)},
+		"templates.channel_": {string(push.ChannelFormID), string(push.ChannelSubscribe)},
+		"templates.outcome_": {"added", "changed", "gone", "refused", "unchanged"},
+		"schedule.outcome_":  {string(push.TickSent), string(push.TickRefused), string(push.TickMissed)},
 	}
 	followFamilies(all, causes)
 	for _, s := range push.RecipientStates() {
 		all["state.recipient_"] = append(all["state.recipient_"], s.String())
 	}
-	for _, r := range auth.AccountRoles() {
+	for _, r := range auth.Roles() {
 		all["role."] = append(all["role."], r.String())
 	}
 	for code := range problemCodes() {
@@ -63,16 +68,50 @@ func texts[T ~string](values []T) []string {
 	return all
 }
 
+// What the pages of administration write into the audit log as action. They are no keys of the catalogue, though some look like one.
+const (
+	didAccountDisable    = "account.disable"
+	didAccountEnable     = "account.enable"
+	didAppAdd            = "app.add"
+	didAppCallback       = "app.callback"
+	didAppConnection     = "app.connection"
+	didAppPause          = "app.pause"
+	didAppResume         = "app.resume"
+	didAppSettings       = "app.settings"
+	didPermitRetry       = "permit.retry"
+	didProductAdd        = "product.add"
+	didProductSet        = "product.set"
+	didProductShelf      = "product.shelf"
+	didScheduleDelete    = "schedule.delete"
+	didSchedulePause     = "schedule.pause"
+	didScheduleResume    = "schedule.resume"
+	didSuppressionAdd    = "suppression.add"
+	didSuppressionRemove = "suppression.remove"
+	didTemplateAdd       = "template.add"
+	didTemplateSet       = "template.set"
+	didTemplateSync      = "template.sync"
+	didTokenCreate       = "token.create"
+	didTokenRevoke       = "token.revoke"
+)
+
+// auditActions are those that have a text: what the console and the commands write.
+func auditActions() []string {
+	return []string{
+		didAccountDisable, didAccountEnable, didAppAdd, didAppCallback, didAppConnection, didAppPause, didAppResume, didAppSettings, didPermitRetry, didProductAdd, didProductSet, didProductShelf, didScheduleDelete, didSchedulePause, didScheduleResume, didSuppressionAdd, didSuppressionRemove, didTemplateAdd, didTemplateSet, didTemplateSync, didTokenCreate, didTokenRevoke,
+		"account.add", "account.password", "task.cancel", "task.pause", "task.resume", "task.send", "task.unschedule",
+	}
+}
+
 // rules are those of every *push.InvalidError that there is; a test finds one that is missing.
 func rules() []string {
 	return []string{
-		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_url",
-		"batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "full_width_tilde", "incomplete",
-		"missing_key", "no_rate", "no_run_left", "no_value", "not_a_list", "not_a_price", "not_for_channel", "not_listed",
-		"not_recurring", "not_the_same", "not_utf8", "one_of", "out_of_range", "password_short", "required", "taken", "template_gone",
-		"too_early", "too_large", "too_long", "too_many", "unknown_channel", "unknown_key", "unknown_kind", "unknown_list",
-		"unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source", "unknown_state", "unknown_task",
-		"unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable", "wrong_character", "wrong_format",
-		"wrong_password",
+		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_token",
+		"bad_url", "batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "full_width_tilde",
+		"incomplete", "missing_key", "no_rate", "no_run_left", "no_value", "not_a_list", "not_a_number", "not_a_price",
+		"not_for_channel", "not_listed", "not_recurring", "not_the_same", "not_utf8", "one_of", "out_of_range", "password_short",
+		"required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many", "unknown_channel", "unknown_key",
+		"unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
+		"unknown_state", "unknown_task", "unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable",
+		"wrong_character", "wrong_format", "wrong_password",
 	}
 }

@@ -130,7 +130,7 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 	if route.Audit == "" {
 		return h(ctx, c)
 	}
-	c.audit = store.AuditEntry{Actor: c.actor(), ActorID: c.session.Principal.ID, Action: route.Audit}
+	c.audit = store.AuditEntry{Actor: c.actor(), ActorID: c.session.Principal.ID, Action: route.Audit, Address: c.session.Principal.Address}
 	if c.task.ID != 0 {
 		c.audit.Object, c.audit.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
 	} else if c.app.ID != 0 {

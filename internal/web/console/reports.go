@@ -24,14 +24,14 @@ type reportsPage struct {
 	By, From, To field
 	Lines        []store.ReportLine
 	Sum          store.ReportLine
-	Sources      []sourceRow
+	Sources      []reportSource
 	// IsDay, IsSource, IsOrigin say what the lines are. TooLong: it was cut to maxReportDays.
 	IsDay, IsSource, IsOrigin, TooLong bool
 	MaxDays                            int
 }
 
-// sourceRow is a source of formIds.
-type sourceRow struct {
+// reportSource is a source of formIds.
+type reportSource struct {
 	store.SourceLine
 	Label both
 }
@@ -81,7 +81,7 @@ func (k *Console) readReport(ctx context.Context, c *call, p *reportsPage, by st
 	if by == bySource {
 		lines, err := k.store.SourceReport(ctx, c.appIDs(), begin, end.AddDate(0, 0, -1))
 		for _, l := range lines {
-			p.Sources = append(p.Sources, sourceRow{l, both{l.LabelZH, l.LabelEN}})
+			p.Sources = append(p.Sources, reportSource{l, both{l.LabelZH, l.LabelEN}})
 		}
 		return err
 	}

@@ -42,6 +42,17 @@ func (k *Console) Routes() []Route {
 	k.userRoutes(t)
 	k.reportRoutes(t)
 	k.makeRoutes(t)
+	k.permitRoutes(t)
+	k.manageRoutes(t)
+	k.appListRoutes(t)
+	k.appRoutes(t)
+	k.templateRoutes(t)
+	k.productRoutes(t)
+	k.scheduleRoutes(t)
+	k.suppressionRoutes(t)
+	k.accountRoutes(t)
+	k.tokenRoutes(t)
+	k.auditRoutes(t)
 	return t.routes
 }
 

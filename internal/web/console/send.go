@@ -20,7 +20,7 @@ type sendPage struct {
 	// Preview is the first message as it will be; nil where it cannot be made, and Broken says why.
 	Preview *dispatch.Preview
 	Broken  string
-	Checks  []check
+	Checks  []finding
 	// Now is the product as it is now; nil if there is none, or if it is gone. ProductMoved: it is not what the task has.
 	Now          *push.Product
 	ProductMoved bool
@@ -42,8 +42,8 @@ type sendPage struct {
 	Reach reachPlace
 }
 
-// check is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
-type check struct {
+// finding is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
+type finding struct {
 	Level string
 	Key   string
 	Args  []any
@@ -111,53 +111,53 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 const localTime = "2006-01-02T15:04"
 
 // checks are what a look at the rows tells before anybody presses the button; the button looks again at all of it.
-func (k *Console) checks(p *sendPage) []check {
+func (k *Console) checks(p *sendPage) []finding {
 	return append(append(k.checkWhom(p), checkProduct(p)...), k.checkWhen(p)...)
 }
 
-func (k *Console) checkWhom(p *sendPage) []check {
+func (k *Console) checkWhom(p *sendPage) []finding {
 	switch {
 	case p.Audience == push.AudienceAll:
-		return []check{{Level: "warn", Key: "send.check_all"}}
+		return []finding{{Level: "warn", Key: "send.check_all"}}
 	case p.SourceID != 0:
-		return []check{{Level: "ok", Key: "send.check_saved_list"}}
+		return []finding{{Level: "ok", Key: "send.check_saved_list"}}
 	case p.Counts.Total == 0:
-		return []check{{Level: "stop", Key: "send.check_empty"}}
+		return []finding{{Level: "stop", Key: "send.check_empty"}}
 	}
-	return []check{{Level: "ok", Key: "send.check_list", Args: []any{p.Counts.Total}}}
+	return []finding{{Level: "ok", Key: "send.check_list", Args: []any{p.Counts.Total}}}
 }
 
-func checkProduct(p *sendPage) []check {
+func checkProduct(p *sendPage) []finding {
 	switch {
 	case p.Product == nil:
-		return []check{{Level: "ok", Key: "send.check_no_product"}}
+		return []finding{{Level: "ok", Key: "send.check_no_product"}}
 	case p.Now == nil:
-		return []check{{Level: "stop", Key: "send.check_product_gone"}}
+		return []finding{{Level: "stop", Key: "send.check_product_gone"}}
 	case !p.Now.OnShelf || !p.Product.OnShelf:
-		return []check{{Level: "stop", Key: "send.check_off_shelf"}}
+		return []finding{{Level: "stop", Key: "send.check_off_shelf"}}
 	case p.Now.Price != p.Product.Price:
-		return []check{{Level: "warn", Key: "send.check_price", Args: []any{p.Product.Price.String(), p.Now.Price.String()}}}
+		return []finding{{Level: "warn", Key: "send.check_price", Args: []any{p.Product.Price.String(), p.Now.Price.String()}}}
 	case p.Now.Title != p.Product.Title:
-		return []check{{Level: "warn", Key: "send.check_title", Args: []any{p.Now.Title}}}
+		return []finding{{Level: "warn", Key: "send.check_title", Args: []any{p.Now.Title}}}
 	}
-	return []check{{Level: "ok", Key: "send.check_product", Args: []any{p.Product.Price.String()}}}
+	return []finding{{Level: "ok", Key: "send.check_product", Args: []any{p.Product.Price.String()}}}
 }
 
 // checkWhen looks at the limits of the app and at the times of the task.
-func (k *Console) checkWhen(p *sendPage) (lines []check) {
+func (k *Console) checkWhen(p *sendPage) (lines []finding) {
 	if p.App.PausedAt != nil {
-		lines = append(lines, check{Level: "warn", Key: "send.check_app_paused", Args: []any{p.App.Key}})
+		lines = append(lines, finding{Level: "warn", Key: "send.check_app_paused", Args: []any{p.App.Key}})
 	}
 	if until, quiet := p.App.QuietAt(p.Clock, k.cfg.Location); quiet && p.Priority != "urgent" {
-		lines = append(lines, check{Level: "warn", Key: "send.check_quiet", Args: []any{until.In(k.cfg.Location).Format("15:04")}})
+		lines = append(lines, finding{Level: "warn", Key: "send.check_quiet", Args: []any{until.In(k.cfg.Location).Format("15:04")}})
 	}
 	if p.App.Quota.OutUntil != nil {
-		lines = append(lines, check{Level: "warn", Key: "send.check_quota_out", Args: []any{p.App.Quota.OutUntil.In(k.cfg.Location).Format("2006-01-02 15:04")}})
+		lines = append(lines, finding{Level: "warn", Key: "send.check_quota_out", Args: []any{p.App.Quota.OutUntil.In(k.cfg.Location).Format("2006-01-02 15:04")}})
 	} else if left, limited := quotaLeft(p.App); limited && left < int64(p.Counts.Total) {
-		lines = append(lines, check{Level: "warn", Key: "send.check_quota", Args: []any{left}})
+		lines = append(lines, finding{Level: "warn", Key: "send.check_quota", Args: []any{left}})
 	}
 	if p.NotAfter != nil && p.NotAfter.Before(p.Clock) {
-		lines = append(lines, check{Level: "stop", Key: "send.check_not_after", Args: []any{p.NotAfter.In(k.cfg.Location).Format("2006-01-02 15:04")}})
+		lines = append(lines, finding{Level: "stop", Key: "send.check_not_after", Args: []any{p.NotAfter.In(k.cfg.Location).Format("2006-01-02 15:04")}})
 	}
 	per := p.RatePerSecond
 	if per == 0 || p.App.RatePerSecond > 0 && p.App.RatePerSecond < per {
@@ -165,12 +165,12 @@ func (k *Console) checkWhen(p *sendPage) (lines []check) {
 	}
 	if per > 0 && p.Counts.Total > 0 {
 		minutes := (p.Counts.Total/per + 59) / 60
-		lines = append(lines, check{Level: "ok", Key: "send.check_rate", Args: []any{per, minutes}})
+		lines = append(lines, finding{Level: "ok", Key: "send.check_rate", Args: []any{per, minutes}})
 	} else {
-		lines = append(lines, check{Level: "ok", Key: "send.check_no_rate"})
+		lines = append(lines, finding{Level: "ok", Key: "send.check_no_rate"})
 	}
 	if p.OnUnknown == "resend" {
-		lines = append(lines, check{Level: "warn", Key: "send.check_twice"})
+		lines = append(lines, finding{Level: "warn", Key: "send.check_twice"})
 	}
 	return lines
 }

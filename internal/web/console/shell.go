@@ -61,10 +61,12 @@ type place struct {
 func navigation() []place {
 	return []place{
 		{key: "shell.nav_tasks", href: "/console/tasks", role: auth.Viewer},
-		{key: "shell.nav_users", href: "/console/users", role: auth.Viewer},
-		{key: "shell.nav_reports", href: "/console/reports", role: auth.Viewer},
 		{key: "shell.nav_calendar", href: "/console/calendar", role: auth.Viewer},
 		{key: "shell.nav_lists", href: "/console/lists", role: auth.Viewer},
+		{key: "permits.title", href: "/console/permits", role: auth.Viewer},
+		{key: "shell.nav_users", href: "/console/users", role: auth.Viewer},
+		{key: "shell.nav_reports", href: "/console/reports", role: auth.Viewer},
+		{key: "manage.title", href: "/console/manage", role: auth.Viewer},
 		{key: "shell.nav_jobs", href: "/ops/jobs/", role: auth.Operator, all: true},
 	}
 }

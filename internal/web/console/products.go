@@ -1,0 +1,163 @@
+package console
+
+import (
+	"context"
+	"errors"
+
+	"minipush/internal/push"
+	"minipush/internal/web/auth"
+)
+
+// productsPage lists the products of an app.
+type productsPage struct {
+	App      string
+	Choose   field
+	Many     bool
+	Products []productRow
+	Pager    pager
+	// New is where one is added; empty where the account may not.
+	New string
+}
+
+// productRow is one line of it.
+type productRow struct {
+	push.Product
+	Path string
+	// Turn is where the shelf is changed; empty where the account may not.
+	Turn string
+}
+
+// productPage shows and changes one product, or adds one.
+type productPage struct {
+	// Action is where the form is sent; empty where the account may only look.
+	Action             string
+	Code, Title, Price field
+	OnShelf            check
+	Product            push.Product
+}
+
+func (k *Console) productRoutes(t *table) {
+	t.page("/console/products", auth.Viewer, k.showProducts)
+	t.page("/console/apps/{app}/new-product", auth.Author, k.showNewProduct)
+	t.change("/console/apps/{app}/new-product", auth.Author, didProductAdd, k.addProduct)
+	t.page("/console/apps/{app}/products/{code}", auth.Viewer, k.showProduct)
+	t.change("/console/apps/{app}/products/{code}", auth.Author, didProductSet, k.setProduct)
+	t.change("/console/apps/{app}/products/{code}/shelf", auth.Author, didProductShelf, k.turnShelf)
+}
+
+func (k *Console) showProducts(ctx context.Context, c *call) (reply, error) {
+	app, ok, err := c.appOfList()
+	if err != nil || !ok {
+		return page("products", productsPage{}).under(manage()), err
+	}
+	p := productsPage{App: app.Key, Choose: c.appChoice("products.app", app.Key), Many: len(c.apps) > 1}
+	may := c.may(auth.Author)
+	if may {
+		p.New = pathOf("apps", app.Key, "new-product")
+	}
+	rows, err := k.store.Products(ctx, app.ID, c.value("before"), listed+1)
+	if err != nil {
+		return reply{}, err
+	}
+	p.Pager = k.pageLinks(c, len(rows) > listed, func() string { return rows[listed-1].Code })
+	for _, product := range rows[:min(len(rows), listed)] {
+		row := productRow{Product: product, Path: productPath(app.Key, product.Code)}
+		if may {
+			row.Turn = row.Path + "/shelf"
+		}
+		p.Products = append(p.Products, row)
+	}
+	return page("products", p).under(manage()), nil
+}
+
+func productPath(app, code string) string { return pathOf("apps", app, "products", code) }
+
+func upToProducts(app string) []crumb {
+	return []crumb{manage(), {Key: "products.title", Href: "/console/products?app=" + app}}
+}
+
+func newProductPage(c *call, product push.Product) *productPage {
+	p := &productPage{
+		Product: product,
+		Code:    field{Name: "code", Label: "products.code", Hint: "products.code_hint", Type: "text", Value: product.Code, Required: true},
+		Title:   field{Name: "title", Label: "products.name", Type: "text", Value: product.Title, Required: true},
+		Price:   field{Name: "price", Label: "products.price", Hint: "products.price_hint", Type: "text", Value: product.Price.Fixed(), Required: true},
+		OnShelf: check{Name: "on_shelf", Value: "true", Label: "products.on_shelf", Hint: "products.on_shelf_hint", Checked: product.OnShelf},
+	}
+	if c.form != nil {
+		p.Code.Value, p.Title.Value, p.Price.Value, p.OnShelf.Checked = c.value("code"), c.value("title"), c.value("price"), c.value("on_shelf") == "true"
+	}
+	return p
+}
+
+func (p *productPage) fields() []*field { return []*field{&p.Code, &p.Title, &p.Price} }
+
+func (k *Console) showNewProduct(_ context.Context, c *call) (reply, error) {
+	p := newProductPage(c, push.Product{OnShelf: true})
+	p.Price.Value, p.Action = "", pathOf("apps", c.app.Key, "new-product")
+	return page("product", p, c.app.Key).under(upToProducts(c.app.Key)...), nil
+}
+
+func (k *Console) showProduct(ctx context.Context, c *call) (reply, error) {
+	product, err := k.store.Product(ctx, c.app.ID, c.r.PathValue("code"))
+	p := newProductPage(c, product)
+	if c.may(auth.Author) {
+		p.Action = productPath(c.app.Key, product.Code)
+	}
+	return page("product", p, product.Code).under(upToProducts(c.app.Key)...), err
+}
+
+func (k *Console) addProduct(ctx context.Context, c *call) (reply, error) {
+	code := c.value("code")
+	_, err := k.store.Product(ctx, c.app.ID, code)
+	if err == nil {
+		err = &push.InvalidError{Field: "code", Rule: "taken", Message: "is the code of another product"}
+	} else if errors.Is(err, push.ErrNotFound) {
+		err = nil
+	}
+	if err != nil {
+		p := newProductPage(c, push.Product{})
+		p.Action = pathOf("apps", c.app.Key, "new-product")
+		return invalid("product", p, c.app.Key).under(upToProducts(c.app.Key)...), refuse(err, p.fields()...)
+	}
+	return k.putProduct(ctx, c, nil, code, pathOf("apps", c.app.Key, "new-product"))
+}
+
+func (k *Console) setProduct(ctx context.Context, c *call) (reply, error) {
+	before, err := k.store.Product(ctx, c.app.ID, c.r.PathValue("code"))
+	if err != nil {
+		return reply{}, err
+	}
+	return k.putProduct(ctx, c, before, before.Code, productPath(c.app.Key, before.Code))
+}
+
+// putProduct writes what the form says of a product; action is where the form is sent again if it is wrong.
+func (k *Console) putProduct(ctx context.Context, c *call, before any, code, action string) (reply, error) {
+	price, err := push.ParsePrice(c.value("price"))
+	product := push.Product{App: c.app.Key, Code: code, Title: c.value("title"), Price: price, OnShelf: c.value("on_shelf") == "true"}
+	if err = errors.Join(err, product.Validate()); err == nil {
+		product, err = k.d.PutProduct(ctx, product)
+	}
+	if err != nil {
+		p := newProductPage(c, product)
+		p.Action, p.Code.Value = action, code
+		return invalid("product", p, code).under(upToProducts(c.app.Key)...), refuse(err, p.fields()...)
+	}
+	c.audit.Object, c.audit.Detail = "product:"+code, changed(before, product)
+	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", code), nil
+}
+
+// turnShelf puts a product on the shelf, or takes it off.
+func (k *Console) turnShelf(ctx context.Context, c *call) (reply, error) {
+	before, err := k.store.Product(ctx, c.app.ID, c.r.PathValue("code"))
+	if err != nil {
+		return reply{}, err
+	}
+	after := before
+	after.OnShelf = c.value("on_shelf") == "true"
+	if after, err = k.d.PutProduct(ctx, after); err != nil {
+		return reply{}, err
+	}
+	c.audit.Object, c.audit.Detail = "product:"+after.Code, changed(before, after)
+	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", after.Code), nil
+}
