@@ -148,6 +148,11 @@ func refusalHint(r *push.Refusal) string {
 		return fmt.Sprintf("See which are: minipush task export %d --state unknown", id)
 	case push.RefusedListGone:
 		return "Its rows were purged after their retention, or its list was replaced. Write a task with a list of its own."
+	case push.RefusedNotApproved, push.RefusedOwnTask, push.RefusedContentChanged:
+		if id == 0 {
+			return fmt.Sprintf("Schedule each task by itself, or do without approval: minipush app set --key %s --approval off", r.App)
+		}
+		return fmt.Sprintf("Look at it: minipush task show %d, then, another person: minipush task approve %d --hash HASH", id, id)
 	case push.RefusedTooManyRequests, push.RefusedInUse, push.RefusedScheduleRuns:
 	}
 	return ""

@@ -32,6 +32,11 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		if err := d.freeze(ctx, actor, t, at); err != nil {
 			return err
 		}
+		if at == nil {
+			if err := d.needApproval(ctx, t); err != nil {
+				return err
+			}
+		}
 		moved, err := d.st.SubmitTask(ctx, t.ID, from, at)
 		if err != nil {
 			return err

@@ -54,6 +54,8 @@ type AppSettings struct {
 	// PermitSource says who reports subscriptions: "client", the mini-program by the API, or "events", the platform by its callbacks.
 	// Never both, for each acceptance would count twice. Empty is "client".
 	PermitSource PermitSource `json:"permit_source"`
+	// Approval: a task begins only once a second person has approved its content and audience as they are.
+	Approval bool `json:"approval"`
 }
 
 // PermitSource is who reports the subscriptions of an app.
