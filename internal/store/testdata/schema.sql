@@ -65,7 +65,6 @@ CREATE TABLE app (
     permit_source text NOT NULL DEFAULT 'client'::text,
     callback_mode text NOT NULL DEFAULT ''::text,
     callback_sealed bytea,
-    approval boolean NOT NULL DEFAULT false,
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
@@ -93,7 +92,6 @@ COMMENT ON COLUMN app.quota_probe_task IS 'The task that tries whether the quota
 COMMENT ON COLUMN app.quota_limit IS 'The platform''s daily limit of sends as it last said, 0 for none; quota_used is what was used then.';
 COMMENT ON COLUMN app.permit_source IS 'Who reports subscriptions: the mini-program by the API, or the platform by its events. Never both: each acceptance would count twice.';
 COMMENT ON COLUMN app.callback_sealed IS 'Token and EncodingAESKey of the platform''s message push; callback_mode empty: none is taken.';
-COMMENT ON COLUMN app.approval IS 'A task begins only once a second person has approved its content and audience as they are.';
 
 CREATE TABLE app_day (
     app_id integer NOT NULL,
@@ -687,24 +685,12 @@ CREATE TABLE task (
     breaker_heals boolean NOT NULL DEFAULT false,
     source_id bigint,
     source_task_id bigint,
-    changed_by text,
-    approval text NOT NULL DEFAULT 'none'::text,
-    approval_by text,
-    approval_at timestamp with time zone,
-    approval_note text NOT NULL DEFAULT ''::text,
-    approval_hash bytea,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
     CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
     CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
-    CONSTRAINT task_approval_known CHECK (approval = ANY (ARRAY['none'::text, 'approved'::text, 'rejected'::text])),
-    CONSTRAINT task_approval_whole CHECK (num_nulls(approval_by, approval_at, approval_hash) =
-CASE approval
-    WHEN 'none'::text THEN 3
-    ELSE 0
-END),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
     CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
     CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
@@ -738,8 +724,6 @@ COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have
 COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
-COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; null while nobody has since it was made.';
-COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
@@ -882,7 +866,7 @@ BEGIN
     END IF;
 
     n := want;
-    first := now + interval '20 ms';
+    first := now + interval '50 ms';
     IF own_rate > 0 AND rate > 0 AND own.next_at > now THEN
         n := 0; wait := extract(epoch FROM own.next_at - now);
     END IF;
