@@ -17,6 +17,26 @@ COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; 
 COMMENT ON COLUMN task.approval_hash IS
     'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
 
+ALTER TABLE app
+    ADD COLUMN testers text[] NOT NULL DEFAULT '{}',
+    ADD CONSTRAINT app_testers_few CHECK (cardinality(testers) <= 50);
+COMMENT ON COLUMN app.testers IS 'User ids to whom a task may be sent as a test, each with a permit of their own.';
+
+ALTER TABLE task
+    ADD COLUMN kind    text NOT NULL DEFAULT 'push',
+    ADD COLUMN test_of bigint,
+    ADD CONSTRAINT task_kind_known CHECK (kind IN ('push', 'test')),
+    ADD CONSTRAINT task_test_is_of_a_task CHECK (test_of IS NULL OR kind = 'test'),
+    ADD CONSTRAINT task_tested_task_fkey FOREIGN KEY (test_of) REFERENCES task (id) ON DELETE SET NULL;
+CREATE INDEX task_test_of_idx ON task (test_of) WHERE test_of IS NOT NULL;
+COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
+COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
+
 -- +goose Down
+DELETE FROM recipient WHERE audience_id IN (SELECT audience_id FROM task WHERE kind = 'test');
+UPDATE audience SET state = 'dropped', task_id = NULL WHERE task_id IN (SELECT id FROM task WHERE kind = 'test');
+DELETE FROM task WHERE kind = 'test';
+ALTER TABLE task DROP CONSTRAINT task_test_is_of_a_task, DROP CONSTRAINT task_tested_task_fkey, DROP COLUMN test_of, DROP COLUMN kind;
+ALTER TABLE app DROP COLUMN testers;
 ALTER TABLE task DROP COLUMN changed_by, DROP COLUMN approval, DROP COLUMN approval_by, DROP COLUMN approval_at, DROP COLUMN approval_note, DROP COLUMN approval_hash;
 ALTER TABLE app DROP COLUMN approval;

@@ -18,7 +18,7 @@ type appSettings struct {
 	rate, budget, userCap int
 	ramp, quiet           string
 	permitSource          string
-	approval              string
+	approval, testers     string
 
 	before push.AppSettings // as they were
 }
@@ -32,11 +32,12 @@ func bindAppSettings(cmd *cobra.Command) *appSettings {
 	cmd.Flags().IntVar(&f.userCap, "daily-cap", 0, "messages a user gets a day, over all tasks; 0 is no cap")
 	cmd.Flags().StringVar(&f.permitSource, "permit-source", "", "who counts subscriptions: `client`, the mini-program by the API, or events, the platform by its message push")
 	cmd.Flags().StringVar(&f.approval, "approval", "", "`on`: a task begins only once a second person has approved it as it is; or off")
+	cmd.Flags().StringVar(&f.testers, "testers", "", "`USER,…`: whom a task may be sent to as a test, in place of those before; off is nobody")
 	return f
 }
 
 func (f *appSettings) given() bool {
-	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap", "permit-source", "approval"} {
+	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap", "permit-source", "approval", "testers"} {
 		if f.cmd.Flags().Changed(name) {
 			return true
 		}
@@ -59,6 +60,12 @@ func (f *appSettings) apply(s *push.AppSettings) error {
 	}
 	if changed("permit-source") {
 		s.PermitSource = push.PermitSource(f.permitSource)
+	}
+	if changed("testers") {
+		s.Testers = []string{}
+		if f.testers != off {
+			s.Testers = strings.Split(f.testers, ",")
+		}
 	}
 	if changed("approval") {
 		if f.approval != on && f.approval != off {

@@ -195,9 +195,11 @@ type Task struct {
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	// SourceTaskID is the task that it was cloned from, or whose recipients it sends to again; nil if none, or if that was deleted.
-	SourceTaskID *int64  `json:"source_task_id"`
-	Counts       Counts  `json:"counts"`
-	Reasons      []Count `json:"reasons"`
+	SourceTaskID *int64 `json:"source_task_id"`
+	// TestOf is the task whose content it shows to a tester; nil for a task that is no test.
+	TestOf  *int64  `json:"test_of"`
+	Counts  Counts  `json:"counts"`
+	Reasons []Count `json:"reasons"`
 }
 
 // Counts are a task's recipients by state. They add up to Total.

@@ -21,8 +21,8 @@ var contentHash = `sha256(convert_to(jsonb_build_array(t.app_id, t.template_id, 
 // begun nothing can be changed any more, and its list may be gone.
 const approvalState = `CASE WHEN t.approval <> 'none' AND t.planned_at IS NULL AND t.approval_hash <> h.hash THEN 'void' ELSE t.approval END`
 
-// approvalColumns are a push.Approval of task t in app a.
-const approvalColumns = approvalState + `, a.approval, t.approval_by, t.approval_at, t.approval_note`
+// approvalColumns are a push.Approval of task t in app a. A test needs none.
+const approvalColumns = approvalState + `, a.approval AND t.kind = 'push', t.approval_by, t.approval_at, t.approval_note`
 
 // Approval reads what was said of a task, held against what the task would send now. In the transaction that holds the task's lock it
 // stays so.

@@ -19,7 +19,7 @@ var taskSelect = `
 	       t.product_title, (t.product_price * 100)::bigint, t.product_on_shelf, t.product_taken_at,
 	       coalesce(t.audience_id, 0), coalesce(t.source_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
 	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id,
-	       coalesce(t.changed_by, t.created_by), encode(h.hash, 'hex'), ` + approvalColumns + `
+	       coalesce(t.changed_by, t.created_by), encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
 	  FROM task t
 	  JOIN app a ON a.id = t.app_id
 	  JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
@@ -42,7 +42,7 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
 		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
 		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID,
-		&t.ChangedBy, &t.ContentHash, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
+		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}
 	}
@@ -166,10 +166,10 @@ type TaskFilter struct {
 	Limit  int
 }
 
-// Tasks lists tasks, newest first, with their counts and without their reasons.
+// Tasks lists tasks, newest first, with their counts and without their reasons. Tests are not among them.
 func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 	rows, _ := s.db(ctx).Query(ctx, taskSelect+`
-		 WHERE ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
+		 WHERE t.kind = 'push' AND ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
 		   AND ($3::timestamptz IS NULL OR t.created_at >= $3) AND ($4::timestamptz IS NULL OR t.created_at < $4)
 		   AND ($5::bigint = 0 OR t.id < $5::bigint)
 		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0

@@ -101,7 +101,7 @@ func refusalStatus(code push.RefusalCode) int {
 		return http.StatusConflict
 	case push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf, push.RefusedUnknownVariable, push.RefusedAppPaused:
 		return http.StatusUnprocessableEntity
-	case push.RefusedOwnTask:
+	case push.RefusedOwnTask, push.RefusedNotATester:
 		return http.StatusForbidden
 	case push.RefusedTooManyRequests:
 		return http.StatusTooManyRequests

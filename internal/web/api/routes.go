@@ -78,6 +78,8 @@ func (a *API) Routes() []Route {
 	add(post, task+"/reach", auth.Author, handle(a, http.StatusAccepted, a.reach(a.d.AskReach)), "at")
 	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
 
+	add(get, task+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
+	add(post, task+"/test", auth.Author, a.testTask)
 	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))
 	add(post, task+"/approve", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
 	add(post, task+"/reject", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Reject)))
