@@ -13,7 +13,7 @@ import (
 
 func (c *cli) taskCommand() *cobra.Command {
 	return group("task", "Write, schedule, send and follow tasks",
-		c.taskCreate(), c.taskSet(), c.taskDelete(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskTesters(), c.taskTest(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
+		c.taskCreate(), c.taskSet(), c.taskDelete(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskTesters(), c.taskTest(), c.taskDryRun(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
 		c.taskMove("pause", "Pause a task that is being sent", taskPause), c.taskMove("resume", "Let a paused task go on", taskResume), c.taskRate(),
 		c.taskMove("cancel", "Cancel a task for good; who has not been sent to is skipped", taskCancel),
 		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskJudge("approve", "Approve a task as it is, which somebody else wrote", taskApprove),

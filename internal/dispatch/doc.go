@@ -119,6 +119,9 @@
 // A test (tester.go) is a task of its own with one recipient, of kind "test", so that all of the above holds of it. Who waits for its outcome
 // cancels it if it was stopped, or if nobody has taken it up in time; one that was called is left to the engine.
 //
+// A dry run (dryrun.go) looks at what the claim would look at, and renders what it would send. Its pages are transactions of their own, in any
+// process, and write to table dry_run alone.
+//
 // # What stops a task
 //
 // A person: Pause, Cancel, PauseApp. Each is a commit that every daemon sees in its next look at the states (gate.go), four times a second;

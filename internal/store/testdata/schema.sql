@@ -275,6 +275,34 @@ CREATE TABLE database_identity (
 );
 COMMENT ON TABLE database_identity IS 'The cluster, timeline and database that these rows were last used in. Another one than the server''s says that they were restored: what was sent since is not in them.';
 
+CREATE TABLE dry_run (
+    task_id bigint NOT NULL,
+    run integer NOT NULL DEFAULT 1,
+    state text NOT NULL DEFAULT 'running'::text,
+    content_hash bytea NOT NULL,
+    at timestamp with time zone NOT NULL,
+    cursor text COLLATE "C" NOT NULL DEFAULT ''::text,
+    total integer NOT NULL DEFAULT 0,
+    would_send integer NOT NULL DEFAULT 0,
+    would_wait integer NOT NULL DEFAULT 0,
+    reasons jsonb NOT NULL DEFAULT '{}'::jsonb,
+    examples jsonb NOT NULL DEFAULT '[]'::jsonb,
+    note text NOT NULL DEFAULT ''::text,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    ended_at timestamp with time zone,
+    CONSTRAINT dry_run_pkey PRIMARY KEY (task_id),
+    CONSTRAINT dry_run_task_fkey FOREIGN KEY (task_id) REFERENCES task(id) ON DELETE CASCADE,
+    CONSTRAINT dry_run_ended CHECK ((state = 'running'::text) = (ended_at IS NULL)),
+    CONSTRAINT dry_run_not_negative CHECK (LEAST(total, would_send, would_wait) >= 0),
+    CONSTRAINT dry_run_state_known CHECK (state = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text]))
+);
+COMMENT ON TABLE dry_run IS 'What a task would have come to, found out page by page without claiming or spending anything: the last dry run of a task, apart from its recipients.';
+COMMENT ON COLUMN dry_run.run IS 'Counts the dry runs of the task: whoever works on an earlier one stops.';
+COMMENT ON COLUMN dry_run.cursor IS 'How far it has come: the next seq of the list, or the last user id.';
+COMMENT ON COLUMN dry_run.reasons IS 'Recipients by reason: {"<reason>": count}.';
+
 CREATE TABLE form_id (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     app_id integer NOT NULL,

@@ -80,6 +80,8 @@ func (a *API) Routes() []Route {
 
 	add(get, task+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
 	add(post, task+"/test", auth.Author, a.testTask)
+	add(post, task+"/dry-run", auth.Author, handle(a, http.StatusOK, a.dryRun))
+	add(get, task+"/dry-run", auth.Viewer, handle(a, http.StatusOK, a.showDryRun))
 	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))
 	add(post, task+"/approve", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
 	add(post, task+"/reject", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Reject)))
