@@ -2,11 +2,13 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // Approval is a field beside the state of a task: what a second person said of its content and its audience, by the hash of both. It is
@@ -71,10 +73,23 @@ func (d *Dispatcher) judge(ctx context.Context, actor string, t push.Task, state
 		return changed
 	}
 	ok, err := d.st.JudgeTask(ctx, t.ID, state, t.ContentHash, actor, j.Note)
-	if err == nil && !ok {
+	if err != nil {
+		return err
+	}
+	if !ok {
 		return changed // its template did
 	}
-	return err
+	action := "task.approve"
+	if state == push.Rejected {
+		action = "task.reject"
+	}
+	return d.auditApproval(ctx, actor, action, t, map[string]any{"hash": t.ContentHash})
+}
+
+// auditApproval writes into the audit log, in the transaction that ctx carries, what became of an approval, whoever asked for it: the
+// console, the API or a command.
+func (d *Dispatcher) auditApproval(ctx context.Context, actor, action string, t push.Task, detail map[string]any) error {
+	return d.st.InsertAuditEntry(ctx, store.AuditEntry{Actor: actor, Action: action, AppID: &t.AppID, Object: fmt.Sprintf("task:%d", t.ID), Detail: detail})
 }
 
 // needApproval refuses a task that may not begin for want of an approval. The caller holds the task's lock.
@@ -104,6 +119,9 @@ func (d *Dispatcher) noteChange(ctx context.Context, actor string, before push.T
 	}
 	if before.Approval.State == push.Approved {
 		d.log.WarnContext(ctx, "approval void", slog.Any("task_id", now.ID), slog.Any("approved_by", *before.Approval.By), slog.Any("actor", actor))
+		if err := d.auditApproval(ctx, actor, "task.approval_void", now, map[string]any{"approved_by": *before.Approval.By}); err != nil {
+			return err
+		}
 	}
 	return d.st.SetTaskChanged(ctx, now.ID, actor)
 }

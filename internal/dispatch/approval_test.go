@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,7 @@ func TestApproval_HoldsForExactlyThisContentAndAudience(t *testing.T) {
 		require.Contains(t, err.Error(), "changed after", name)
 		require.Equal(t, before, b.dump(), name)
 	}
+	require.Equal(t, 3, b.count(`SELECT count(*) FROM audit_log WHERE action = 'task.approval_void' AND detail ->> 'approved_by' = 'second'`), "by changes of the task")
 	b.approve(id, "second")
 	set(func(s *push.TaskSpec) { s.RatePerSecond = 10; s.Priority = "urgent" })()
 	require.Equal(t, push.Approved, b.task(id).Approval.State, "how fast it goes is not what it says")
@@ -119,6 +121,8 @@ func TestApproval_TakesAnotherPersonWhoHasSeenIt(t *testing.T) {
 	refused(t, err, push.RefusedNotApproved)
 	require.Contains(t, err.Error(), "rejected")
 	b.approve(id, "second")
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM audit_log WHERE actor = 'second' AND action = 'task.reject' AND object = $1`, fmt.Sprint("task:", id)))
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM audit_log WHERE actor = 'second' AND action = 'task.approve' AND detail ->> 'hash' = $1`, task.ContentHash))
 	b.send(id)
 	_, err = b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: task.ContentHash, Note: "too late"})
 	refused(t, err, push.RefusedWrongState)
