@@ -74,14 +74,15 @@ func TestDryRun_NamesTheFieldThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
 	users := b.subscribed(3, 2)
-	template := subscribeTemplate()
-	template.Fields[0].Value = "{{recipient.city}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
-	require.NoError(t, err)
 	b.exec(`UPDATE subscription SET available = 0 WHERE openid = $1`, openID("u2"))
 	task, err := b.d.CreateTask(t.Context(), "test", subscribeSpec())
 	require.NoError(t, err)
 	_, err = b.d.UploadAudience(t.Context(), "test", task.ID, upload("user_id,city\nu0,北京\nu1,"+strings.Repeat("长", 30)+"\nu2,上海\n"))
+	require.NoError(t, err)
+	// The upload would have refused the row, had the template used the column then.
+	template := subscribeTemplate()
+	template.Fields[0].Value = "{{recipient.city}}"
+	_, err = b.d.PutTemplate(t.Context(), template)
 	require.NoError(t, err)
 	found, err := b.d.DryRun(t.Context(), "author", task.ID)
 	require.NoError(t, err)
