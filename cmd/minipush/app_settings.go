@@ -18,6 +18,7 @@ type appSettings struct {
 	rate, budget, userCap int
 	ramp, quiet           string
 	permitSource          string
+	approval, testers     string
 
 	before push.AppSettings // as they were
 }
@@ -30,11 +31,13 @@ func bindAppSettings(cmd *cobra.Command) *appSettings {
 	cmd.Flags().StringVar(&f.quiet, "quiet", "", "quiet hours `FROM-TO`, for example 22:00-08:00: only urgent tasks send in them; off is none")
 	cmd.Flags().IntVar(&f.userCap, "daily-cap", 0, "messages a user gets a day, over all tasks; 0 is no cap")
 	cmd.Flags().StringVar(&f.permitSource, "permit-source", "", "who counts subscriptions: `client`, the mini-program by the API, or events, the platform by its message push")
+	cmd.Flags().StringVar(&f.approval, "approval", "", "`on`: a task begins only once a second person has approved it as it is; or off")
+	cmd.Flags().StringVar(&f.testers, "testers", "", "`USER,…`: whom a task may be sent to as a test, in place of those before; off is nobody")
 	return f
 }
 
 func (f *appSettings) given() bool {
-	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap", "permit-source"} {
+	for _, name := range []string{"rate", "ramp", "budget", "quiet", "daily-cap", "permit-source", "approval", "testers"} {
 		if f.cmd.Flags().Changed(name) {
 			return true
 		}
@@ -57,6 +60,18 @@ func (f *appSettings) apply(s *push.AppSettings) error {
 	}
 	if changed("permit-source") {
 		s.PermitSource = push.PermitSource(f.permitSource)
+	}
+	if changed("testers") {
+		s.Testers = []string{}
+		if f.testers != off {
+			s.Testers = strings.Split(f.testers, ",")
+		}
+	}
+	if changed("approval") {
+		if f.approval != on && f.approval != off {
+			return &push.InvalidError{Field: "approval", Rule: "not_a_switch", Message: `must be "on" or "off"`}
+		}
+		s.Approval = f.approval == on
 	}
 	if changed("ramp") {
 		if err := readRamp(f.ramp, s); err != nil {
@@ -89,7 +104,7 @@ func (f *appSettings) explain(err error) error {
 	return &push.InvalidError{Field: "rate_per_second", Rule: invalid.Rule, Message: message}
 }
 
-const off = "off"
+const on, off = "on", "off"
 
 func readRamp(text string, s *push.AppSettings) error {
 	if text == off {
@@ -136,6 +151,9 @@ func limits(s push.AppSettings) string {
 	}
 	if s.QuietFrom != nil {
 		parts = append(parts, "quiet "+*s.QuietFrom+"-"+*s.QuietTo)
+	}
+	if s.Approval {
+		parts = append(parts, "with approval")
 	}
 	if parts == nil {
 		return "none"

@@ -134,7 +134,12 @@ func refusalHint(r *push.Refusal) string {
 			return fmt.Sprintf("See how they ended: minipush task show %d", id)
 		}
 		return fmt.Sprintf("Upload a list: minipush task audience %d FILE", id)
+	case push.RefusedNotATester:
+		return fmt.Sprintf("See who is: minipush task testers %d · set them: minipush app set --key %s --testers %s,…", id, r.App, r.Tester)
 	case push.RefusedNoPermit:
+		if r.Tester != "" {
+			return fmt.Sprintf("See what each tester has: minipush task testers %d", id)
+		}
 		return fmt.Sprintf("See who lacks what: minipush task reach %d · let them wait for permits: minipush task set %d --wait-for-permit-until TIME", id, id)
 	case push.RefusedProductOffShelf:
 		return fmt.Sprintf("Put it back on the shelf: minipush product set --app %s --code %s --title … --price … --on-shelf", r.App, r.Product)
@@ -148,6 +153,11 @@ func refusalHint(r *push.Refusal) string {
 		return fmt.Sprintf("See which are: minipush task export %d --state unknown", id)
 	case push.RefusedListGone:
 		return "Its rows were purged after their retention, or its list was replaced. Write a task with a list of its own."
+	case push.RefusedNotApproved, push.RefusedOwnTask, push.RefusedContentChanged:
+		if id == 0 {
+			return fmt.Sprintf("Schedule each task by itself, or do without approval: minipush app set --key %s --approval off", r.App)
+		}
+		return fmt.Sprintf("Look at it: minipush task show %d, then, another person: minipush task approve %d --hash HASH", id, id)
 	case push.RefusedTooManyRequests, push.RefusedInUse, push.RefusedScheduleRuns:
 	}
 	return ""

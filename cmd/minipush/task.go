@@ -13,10 +13,11 @@ import (
 
 func (c *cli) taskCommand() *cobra.Command {
 	return group("task", "Write, schedule, send and follow tasks",
-		c.taskCreate(), c.taskSet(), c.taskDelete(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
+		c.taskCreate(), c.taskSet(), c.taskDelete(), c.taskAudience(), c.taskReach(), c.taskPreview(), c.taskTesters(), c.taskTest(), c.taskDryRun(), c.taskSend(), c.taskList(), c.taskShow(), c.taskWatch(),
 		c.taskMove("pause", "Pause a task that is being sent", taskPause), c.taskMove("resume", "Let a paused task go on", taskResume), c.taskRate(),
 		c.taskMove("cancel", "Cancel a task for good; who has not been sent to is skipped", taskCancel),
-		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskClone(), c.taskResend(), c.taskResolve(), c.taskExport())
+		c.taskMove("unschedule", "Take a scheduled task back into a draft", taskUnschedule), c.taskJudge("approve", "Approve a task as it is, which somebody else wrote", taskApprove),
+		c.taskJudge("reject", "Reject a task as it is, with a note", taskReject), c.taskClone(), c.taskResend(), c.taskResolve(), c.taskExport())
 }
 
 // taskID reads the id that a command was given.

@@ -36,6 +36,7 @@ func (c *cli) taskList() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&app, "app", "", "only of the app with this `KEY`")
 	f.StringVar((*string)(&filter.State), "state", "", "only in this `STATE`: draft, scheduled, sending, paused, done, missed, canceled")
+	f.StringVar((*string)(&filter.Approval), "approval", "", "only with this `APPROVAL`: none, approved, rejected, void")
 	f.StringVar(&from, "from", "", "only created at or after this `TIME`")
 	f.StringVar(&to, "to", "", "only created before this `TIME`")
 	f.Int64Var(&filter.Before, "before", 0, "only older than task `ID`: the next page")
@@ -46,6 +47,9 @@ func (c *cli) taskList() *cobra.Command {
 func readFilter(ctx context.Context, s *session, f *store.TaskFilter, app, from, to string) error {
 	if f.State != "" && !f.State.Valid() {
 		return usageError{fmt.Sprintf("--state is %q; it must be draft, scheduled, sending, paused, done, missed or canceled", f.State)}
+	}
+	if f.Approval != "" && !f.Approval.Valid() {
+		return usageError{fmt.Sprintf("--approval is %q; it must be none, approved, rejected or void", f.Approval)}
 	}
 	if app != "" {
 		a, err := s.store.App(ctx, app)
@@ -177,6 +181,7 @@ func taskDetail(w io.Writer, k clock, t push.Task) {
 	if t.SourceTaskID != nil {
 		rows = append(rows, [2]string{"来源任务", strconv.FormatInt(*t.SourceTaskID, 10)})
 	}
+	rows = append(rows, approvalRows(k, t)...)
 	for _, note := range notes(t) {
 		rows = append(rows, [2]string{"备注", note})
 	}

@@ -74,7 +74,7 @@ taken back first (task unschedule); of one that is being sent only the limit can
 		if err := t.readTimes(s.clock); err != nil {
 			return err
 		}
-		task, err := s.dispatch.ChangeTask(ctx, id, func(spec *push.TaskSpec) error {
+		task, err := s.dispatch.ChangeTask(ctx, s.actor, id, func(spec *push.TaskSpec) error {
 			t.over(cmd.Flags(), spec)
 			return nil
 		})

@@ -64,23 +64,27 @@ func (d *Dispatcher) UploadAudience(ctx context.Context, actor string, id int64,
 func (d *Dispatcher) putInForce(ctx context.Context, t push.Task, l *loader, read func(context.Context) error) (push.Audience, error) {
 	err := l.load(ctx, read)
 	if err == nil {
-		err = d.st.InTx(ctx, func(ctx context.Context) error {
-			flipped, err := d.st.FlipAudience(ctx, l.a)
-			if err == nil && !flipped {
-				t, err = d.st.Task(ctx, t.ID)
-				err = errors.Join(err, wrongState(t))
-			}
-			if err == nil && l.a.Accepted > d.cfg.ReachAtOnce {
-				err = d.insertCountJob(ctx, t.ID)
-			}
-			return l.up.done(ctx, l.a, err)
-		})
+		err = d.st.InTx(ctx, func(ctx context.Context) error { return l.up.done(ctx, l.a, d.flip(ctx, t.ID, l.a)) })
 	}
 	if err != nil {
 		return push.Audience{}, errors.Join(err, d.st.DropAudience(context.WithoutCancel(ctx), l.a.ID))
 	}
 	d.log.InfoContext(ctx, "audience uploaded", slog.Any("task_id", t.ID), slog.Any("accepted", l.a.Accepted), slog.Any("duplicate", l.a.Duplicate), slog.Any("rejected", l.a.Rejected))
 	return d.st.Audience(ctx, t.ID)
+}
+
+// flip moves a task to a version of its list that is whole.
+func (d *Dispatcher) flip(ctx context.Context, taskID int64, a push.Audience) error {
+	_, err := d.changeContent(ctx, a.CreatedBy, taskID, func(ctx context.Context, t push.Task) error {
+		if err := moved(t)(d.st.FlipAudience(ctx, a)); err != nil {
+			return err
+		}
+		if a.Accepted > d.cfg.ReachAtOnce {
+			return d.insertCountJob(ctx, t.ID)
+		}
+		return nil
+	})
+	return err
 }
 
 // takesList finds the task of an upload, which must be a draft for a list, and the list to leave out.

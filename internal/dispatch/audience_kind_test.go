@@ -14,7 +14,7 @@ import (
 // kind changes whom a draft goes to.
 func (b *bundle) kind(task int64, kind push.AudienceKind) push.Task {
 	b.t.Helper()
-	t, err := b.d.ChangeTask(b.t.Context(), task, func(s *push.TaskSpec) error { s.Audience = kind; return nil })
+	t, err := b.d.ChangeTask(b.t.Context(), "test", task, func(s *push.TaskSpec) error { s.Audience = kind; return nil })
 	require.NoError(b.t, err)
 	return t
 }

@@ -40,6 +40,11 @@ func (d *Dispatcher) Pause(ctx context.Context, actor string, id int64) (push.Ta
 func (d *Dispatcher) Resume(ctx context.Context, actor string, id int64) (t push.Task, err error) {
 	err = d.withProbe(ctx, id, func(ctx context.Context) (push.Task, error) {
 		t, err = d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+			if t.State == push.TaskPaused && t.StartedAt != nil {
+				if err := d.needApprovalToBegin(ctx, t); err != nil {
+					return err
+				}
+			}
 			return moved(t)(d.st.ResumeTask(ctx, id, []push.Cause{
 				push.CauseOperator, push.CauseQuota, push.CauseBreaker,
 				push.CauseProductOffShelf, push.CauseProductChanged, push.CauseRestored,

@@ -193,9 +193,9 @@ func TestControl_RefusesWhatTheStateDoesNotAllow(t *testing.T) {
 		"cancel":     func(ctx context.Context, id int64) error { _, err := b.d.Cancel(ctx, "test", id); return err },
 		"unschedule": func(ctx context.Context, id int64) error { _, err := b.d.Unschedule(ctx, "test", id); return err },
 		"delete":     b.d.DeleteTask,
-		"refresh":    func(ctx context.Context, id int64) error { _, err := b.d.RefreshProduct(ctx, id); return err },
+		"refresh":    func(ctx context.Context, id int64) error { _, err := b.d.RefreshProduct(ctx, "test", id); return err },
 		"change": func(ctx context.Context, id int64) error {
-			_, err := b.d.ChangeTask(ctx, id, func(s *push.TaskSpec) error { s.Topic = "other"; return nil })
+			_, err := b.d.ChangeTask(ctx, "test", id, func(s *push.TaskSpec) error { s.Topic = "other"; return nil })
 			return err
 		},
 		"upload": func(ctx context.Context, id int64) error {

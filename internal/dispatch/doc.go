@@ -110,6 +110,18 @@
 // more other tasks of the app are scheduled, sending or paused, want permits of the same kind, and have yet to send to that user. It
 // does not foretell who comes first, for tasks are moved and paused; it is 0 where nobody could be too late.
 //
+// # Before it begins
+//
+// Approval (approval.go) is beside the state of a task: who approved or rejected it, and the hash of content and audience then. Nothing takes it back; it
+// is compared with the hash of now wherever it counts, under the lock of the task's row. The last look is in the transaction that makes the
+// chunks, after which nothing can change, so that no path to sending goes round it. A tick's task is approved by nobody, so it is refused.
+//
+// A test (tester.go) is a task of its own with one recipient, of kind "test", so that all of the above holds of it. Who waits for its outcome
+// cancels it if it was stopped, or if nobody has taken it up in time; one that was called is left to the engine.
+//
+// A dry run (dryrun.go) looks at what the claim would look at, and renders what it would send. Its pages are transactions of their own, in any
+// process, and write to table dry_run alone.
+//
 // # What stops a task
 //
 // A person: Pause, Cancel, PauseApp. Each is a commit that every daemon sees in its next look at the states (gate.go), four times a second;

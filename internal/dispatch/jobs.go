@@ -138,6 +138,7 @@ func (d *Dispatcher) workers() *river.Workers {
 	river.AddWorker(workers, &startWorker{d: d})
 	river.AddWorker(workers, &chunkWorker{d: d})
 	river.AddWorker(workers, &countWorker{d: d})
+	river.AddWorker(workers, &dryRunWorker{d: d})
 	return workers
 }
 
@@ -185,9 +186,10 @@ func (d *Dispatcher) newWorker(pool *pgxpool.Pool) (*river.Client[pgx.Tx], error
 	return river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: "river", Logger: queueLog(d.log), Workers: d.workers(),
 		Queues: map[string]river.QueueConfig{
-			queueStart: {MaxWorkers: 2, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
-			queueSend:  {MaxWorkers: d.cfg.Workers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
-			queueCount: {MaxWorkers: 1, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueStart:  {MaxWorkers: 2, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueSend:   {MaxWorkers: d.cfg.Workers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueCount:  {MaxWorkers: 1, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+			queueDryRun: {MaxWorkers: 1, FetchCooldown: fetchPoll, FetchPollInterval: fetchPoll},
 		},
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: softStop,
 		CompletedJobRetentionPeriod: d.cfg.Retention.Jobs, CancelledJobRetentionPeriod: d.cfg.Retention.Jobs,

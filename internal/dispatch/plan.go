@@ -87,6 +87,14 @@ func (d *Dispatcher) cut(ctx context.Context, taskID int64, b store.Breaker, ope
 	if open && b.ProbeTask != taskID {
 		return d.breakTasks(ctx, b)
 	}
+	a, err := d.st.Approval(ctx, taskID)
+	if err == nil && a.Missing() {
+		// It was changed, or the app came to ask for it, after the task was let go. A person resumes it, who meets the same question.
+		return d.pauseTask(ctx, taskID, push.CauseOperator, a.State.MissingNote())
+	}
+	if err != nil {
+		return err
+	}
 	if p.Scheduled && p.Product != nil {
 		ok, err := d.productStands(ctx, taskID, p)
 		if err != nil || !ok {

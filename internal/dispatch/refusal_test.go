@@ -92,12 +92,12 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 		}, sendNow, "", "at after_not_after"},
 		{"over-long topic", users, create(func(s *push.TaskSpec) { s.Topic = "步数换好礼步数换好礼了" }), "", "topic too_long"},
 		{"over-long topic, of a draft", users, func(b *bundle, id int64) error {
-			_, err := b.d.ChangeTask(b.t.Context(), id, func(s *push.TaskSpec) error { s.Topic = "步数换好礼步数换好礼了"; return nil })
+			_, err := b.d.ChangeTask(b.t.Context(), "test", id, func(s *push.TaskSpec) error { s.Topic = "步数换好礼步数换好礼了"; return nil })
 			return err
 		}, "", "topic too_long"},
 		{"past not_after", users, create(func(s *push.TaskSpec) { s.NotAfter = in(-time.Second) }), "", "not_after bad_time"},
 		{"past not_after, of a draft", users, func(b *bundle, id int64) error {
-			_, err := b.d.ChangeTask(b.t.Context(), id, func(s *push.TaskSpec) error { s.NotAfter = in(-time.Second); return nil })
+			_, err := b.d.ChangeTask(b.t.Context(), "test", id, func(s *push.TaskSpec) error { s.NotAfter = in(-time.Second); return nil })
 			return err
 		}, "", "not_after bad_time"},
 		{"no topic", users, create(func(s *push.TaskSpec) { s.Topic = "" }), "", "topic required"},
@@ -113,7 +113,7 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 			return 0
 		}, create(func(s *push.TaskSpec) { s.Audience = push.AudienceAll }), "", "audience unknown_variable"},
 		{"another app", users, func(b *bundle, id int64) error {
-			_, err := b.d.ChangeTask(b.t.Context(), id, func(s *push.TaskSpec) error { s.App = "other"; return nil })
+			_, err := b.d.ChangeTask(b.t.Context(), "test", id, func(s *push.TaskSpec) error { s.App = "other"; return nil })
 			return err
 		}, "", "app fixed"},
 		{"empty file", users, func(b *bundle, id int64) error {

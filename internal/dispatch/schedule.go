@@ -164,6 +164,13 @@ func (d *Dispatcher) ResumeSchedule(ctx context.Context, actor string, id int64)
 		if _, err := d.checkSchedule(ctx, s.AppID, s.ScheduleSpec); err != nil {
 			return err
 		}
+		app, err := d.st.App(ctx, s.App)
+		if err != nil {
+			return err
+		}
+		if app.Approval {
+			return &push.Refusal{Code: push.RefusedNotApproved, App: s.App} // nobody has seen what its ticks will send
+		}
 		r, err := recurrence(s.ScheduleSpec)
 		if err != nil {
 			return err

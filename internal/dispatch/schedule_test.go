@@ -105,7 +105,7 @@ func TestSchedule_UnscheduleMakesADraft(t *testing.T) {
 	require.Nil(t, draft.StartAt)
 	require.Nil(t, draft.SentBy)
 	require.Zero(t, b.startJobs())
-	_, err = b.d.ChangeTask(t.Context(), task.ID, func(s *push.TaskSpec) error { s.Topic = "更正"; return nil })
+	_, err = b.d.ChangeTask(t.Context(), "test", task.ID, func(s *push.TaskSpec) error { s.Topic = "更正"; return nil })
 	require.NoError(t, err)
 	b.upload(task.ID, b.names(2))
 	b.work(b.d)
@@ -187,7 +187,7 @@ func TestSchedule_AMissedTaskIsChangedAndSent(t *testing.T) {
 	missed := b.wait(task.ID, push.TaskMissed)
 	require.Contains(t, missed.Note, fmt.Sprintf("task set %d --not-after TIME", task.ID))
 	change := func(fn func(*push.TaskSpec)) (push.Task, error) {
-		return b.d.ChangeTask(t.Context(), task.ID, func(s *push.TaskSpec) error { fn(s); return nil })
+		return b.d.ChangeTask(t.Context(), "test", task.ID, func(s *push.TaskSpec) error { fn(s); return nil })
 	}
 	before := b.dump()
 	_, err := b.d.Send(t.Context(), "test", task.ID, nil)
@@ -237,7 +237,7 @@ func TestSchedule_ProductAtStart(t *testing.T) {
 		}, "250海贝"},
 		{"price changed, sent as it was", nil, product(990, true), push.CauseProductChanged, func(*bundle, int64) {}, "250海贝"},
 		{"price changed, taken anew", nil, product(990, true), push.CauseProductChanged, func(b *bundle, id int64) {
-			_, err := b.d.RefreshProduct(b.t.Context(), id)
+			_, err := b.d.RefreshProduct(b.t.Context(), "test", id)
 			require.NoError(b.t, err)
 		}, "9.9海贝"},
 		{"price changed, accepted before", func(s *push.TaskSpec) { s.OnPriceChange = "accept" }, product(990, true), "", nil, "250海贝"},

@@ -32,6 +32,11 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 		if err := d.freeze(ctx, actor, t, at); err != nil {
 			return err
 		}
+		if at == nil {
+			if err := d.needApproval(ctx, t); err != nil {
+				return err
+			}
+		}
 		moved, err := d.st.SubmitTask(ctx, t.ID, from, at)
 		if err != nil {
 			return err
@@ -184,13 +189,7 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 		}
 		columns = a.Columns
 	}
-	var missing []string
-	for _, name := range c.Columns() {
-		if !slices.Contains(columns, name) {
-			missing = append(missing, "recipient."+name)
-		}
-	}
-	if len(missing) > 0 {
+	if missing := missingColumns(c, columns); len(missing) > 0 {
 		return &push.Refusal{Code: push.RefusedUnknownVariable, TaskID: t.ID, State: t.State, Detail: strings.Join(missing, ", ")}
 	}
 	when := time.Now()
@@ -205,6 +204,16 @@ func (d *Dispatcher) checkAudience(ctx context.Context, t push.Task, c push.Comp
 		return &push.Refusal{Code: push.RefusedNoPermit, TaskID: t.ID, State: t.State, Channel: t.Channel}
 	}
 	return err
+}
+
+// missingColumns names what a template uses and a list does not have.
+func missingColumns(c push.Compiled, columns []string) (missing []string) {
+	for _, name := range c.Columns() {
+		if !slices.Contains(columns, name) {
+			missing = append(missing, "recipient."+name)
+		}
+	}
+	return missing
 }
 
 func (d *Dispatcher) checkApp(ctx context.Context, t push.Task, _ push.Compiled, at *time.Time) error {

@@ -265,6 +265,15 @@ func (d *Dispatcher) startDue(ctx context.Context) (begun []int64, err error) {
 				}
 				continue
 			}
+			a, err := d.st.Approval(ctx, t.ID)
+			if err == nil && a.Missing() {
+				if err = d.missUnapproved(ctx, t.ID, a); err == nil {
+					continue
+				}
+			}
+			if err != nil {
+				return err
+			}
 			if _, err := d.st.BeginTask(ctx, t.ID); err != nil {
 				return err
 			}
@@ -299,11 +308,20 @@ func (d *Dispatcher) miss(ctx context.Context, t store.DueTask) error {
 	if t.Overdue {
 		note = fmt.Sprintf("已超过最晚发送时间,可修改后重新排期 Its not_after has passed; change it (task set %d --not-after TIME) and schedule the task again.", t.ID)
 	}
-	if _, err := d.st.MissTask(ctx, t.ID, note); err != nil {
+	return d.missTask(ctx, t.ID, note, slog.Any("late", late))
+}
+
+// missUnapproved misses a task whose time has come and that nobody has approved as it is.
+func (d *Dispatcher) missUnapproved(ctx context.Context, id int64, a push.Approval) error {
+	return d.missTask(ctx, id, a.State.MissingNote()+" 审批后请重新排期 Then schedule it again.", slog.Any("cause", string(push.RefusedNotApproved)), slog.Any("approval", string(a.State)))
+}
+
+func (d *Dispatcher) missTask(ctx context.Context, id int64, note string, why ...any) error {
+	if _, err := d.st.MissTask(ctx, id, note); err != nil {
 		return err
 	}
-	d.log.ErrorContext(ctx, "task missed", slog.Any("task_id", t.ID), slog.Any("late", late))
-	return d.replaceStartJob(ctx, t.ID, nil)
+	d.log.ErrorContext(ctx, "task missed", append([]any{slog.Any("task_id", id)}, why...)...)
+	return d.replaceStartJob(ctx, id, nil)
 }
 
 // expireFormIDs is the cron entry that retires formIds whose time has passed.

@@ -111,8 +111,8 @@ func (d *Dispatcher) shelved(ctx context.Context, appID int32, spec push.TaskSpe
 
 // ChangeTask hands the spec of a draft, or of a task that was missed, to change and writes it back. The app cannot be changed, and of a
 // missed task not whom it goes to. The product is taken anew if its code changes.
-func (d *Dispatcher) ChangeTask(ctx context.Context, id int64, change func(*push.TaskSpec) error) (push.Task, error) {
-	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+func (d *Dispatcher) ChangeTask(ctx context.Context, actor string, id int64, change func(*push.TaskSpec) error) (push.Task, error) {
+	return d.changeContent(ctx, actor, id, func(ctx context.Context, t push.Task) error {
 		if t.State != push.TaskDraft && t.State != push.TaskMissed {
 			return wrongState(t)
 		}
@@ -189,8 +189,8 @@ func (d *Dispatcher) DeleteTask(ctx context.Context, id int64) error {
 
 // RefreshProduct (更新) takes title, price and shelf state of the task's product anew: of a draft, and of a task that was paused
 // before its first message because its product had changed.
-func (d *Dispatcher) RefreshProduct(ctx context.Context, id int64) (push.Task, error) {
-	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
+func (d *Dispatcher) RefreshProduct(ctx context.Context, actor string, id int64) (push.Task, error) {
+	return d.changeContent(ctx, actor, id, func(ctx context.Context, t push.Task) error {
 		p, err := d.st.LockPlan(ctx, id)
 		if err != nil {
 			return err

@@ -249,7 +249,7 @@ func TestSyncTemplates_AllowedValuesAreChecked(t *testing.T) {
 	invalid(t, err, "tips", "not_listed")
 	require.ErrorContains(t, err, "进行中, 已结束")
 	require.ErrorContains(t, err, "enum2")
-	_, err = b.d.ChangeTask(t.Context(), task.ID, func(s *push.TaskSpec) error { s.Tips = "别的"; return nil })
+	_, err = b.d.ChangeTask(t.Context(), "test", task.ID, func(s *push.TaskSpec) error { s.Tips = "别的"; return nil })
 	invalid(t, err, "tips", "not_listed")
 	content, err := b.st.Content(t.Context(), task.ID)
 	require.NoError(t, err)

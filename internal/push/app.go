@@ -3,6 +3,7 @@ package push
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -54,6 +55,10 @@ type AppSettings struct {
 	// PermitSource says who reports subscriptions: "client", the mini-program by the API, or "events", the platform by its callbacks.
 	// Never both, for each acceptance would count twice. Empty is "client".
 	PermitSource PermitSource `json:"permit_source"`
+	// Approval: a task begins only once a second person has approved its content and audience as they are.
+	Approval bool `json:"approval"`
+	// Testers are the user ids to whom a task may be sent as a test.
+	Testers []string `json:"testers"`
 }
 
 // PermitSource is who reports the subscriptions of an app.
@@ -71,6 +76,7 @@ const (
 	MaxRampMinutes = 24 * 60
 	MaxDailyBudget = 1_000_000_000
 	MaxDailyCap    = 1000
+	MaxTesters     = 50
 )
 
 // Validate checks every field and returns all that is wrong, joined.
@@ -83,6 +89,7 @@ func (s *AppSettings) Validate() error {
 	if s.PermitSource != "" && s.PermitSource != PermitsFromClient && s.PermitSource != PermitsFromEvents {
 		errs = append(errs, &InvalidError{Field: "permit_source", Rule: "unknown_source", Message: `must be "client" or "events"`})
 	}
+	errs = append(errs, s.checkTesters())
 	switch {
 	case (s.RampFrom == 0) != (s.RampMinutes == 0):
 		errs = append(errs, &InvalidError{Field: "ramp_minutes", Rule: "incomplete", Message: "goes with ramp_from: give both, or 0 for both"})
@@ -98,6 +105,22 @@ func (s *AppSettings) Validate() error {
 		errs = append(errs, &InvalidError{Field: "quiet_to", Rule: "empty", Message: "must differ from quiet_from; the kill switch stops an app for the whole day"})
 	}
 	return errors.Join(errs...)
+}
+
+func (s *AppSettings) checkTesters() error {
+	if len(s.Testers) > MaxTesters {
+		return &InvalidError{Field: "testers", Rule: "too_many", Message: fmt.Sprintf("has %d user ids; at most %d are allowed", len(s.Testers), MaxTesters)}
+	}
+	for i, user := range s.Testers {
+		field := fmt.Sprintf("testers[%d]", i)
+		if err := RequireText(field, user, MaxUserID); err != nil {
+			return err
+		}
+		if slices.Contains(s.Testers[:i], user) {
+			return &InvalidError{Field: field, Rule: "duplicate", Message: "stands there already"}
+		}
+	}
+	return nil
 }
 
 func within(field string, value, most int) error {

@@ -72,6 +72,10 @@ const (
 	RefusedListGone         RefusalCode = "list_gone"
 	RefusedScheduleRuns     RefusalCode = "schedule_runs"
 	RefusedSourceDisabled   RefusalCode = "source_disabled"
+	RefusedNotApproved      RefusalCode = "not_approved"
+	RefusedOwnTask          RefusalCode = "own_task"
+	RefusedContentChanged   RefusalCode = "content_changed"
+	RefusedNotATester       RefusalCode = "not_a_tester"
 )
 
 // Refusal is a request that is refused as things stand. A refused request changes nothing.
@@ -84,6 +88,10 @@ type Refusal struct { //nolint:errname // it reads as what it is: a refusal, whi
 	Channel Channel
 	// App and Product are the key of the app and the code of the product that stand in the way; empty where none does.
 	App, Product string
+	// Approval is what was said of the task, where it is not approved.
+	Approval ApprovalState
+	// Tester is the user id of a tester who stands in the way; empty where none does.
+	Tester string
 	// Detail adds what the text cannot know, in English; may be empty.
 	Detail string
 }
@@ -101,6 +109,10 @@ func (r *Refusal) ZH() string {
 		}
 		return "还没有上传用户ID"
 	case RefusedNoPermit:
+		if r.Tester != "" {
+			zh, _ := r.Channel.WayToPermit()
+			return "测试用户没有推送机会," + zh
+		}
 		return NoPermitZH(r.Channel)
 	case RefusedTooManyRequests:
 		return "操作过于频繁,请稍后再试!"
@@ -122,6 +134,17 @@ func (r *Refusal) ZH() string {
 		return "计划正在运行,请先暂停"
 	case RefusedSourceDisabled:
 		return "此小程序的订阅次数不由该来源统计"
+	case RefusedNotApproved:
+		if r.TaskID == 0 {
+			return "此小程序的任务需逐个审批,计划不能运行"
+		}
+		return r.Approval.missingZH()
+	case RefusedNotATester:
+		return "该用户不在测试名单中,请管理员先添加"
+	case RefusedOwnTask:
+		return "不能审批自己创建或修改的任务,请由另一位同事审批"
+	case RefusedContentChanged:
+		return "内容或名单已变更,请重新查看后再审批"
 	}
 	return string(r.Code)
 }
@@ -141,6 +164,10 @@ func (r *Refusal) EN() string {
 		text = "no user ids have been uploaded yet"
 	case RefusedNoPermit:
 		text = "nobody in the audience can be reached: no usable permit"
+		if r.Tester != "" {
+			_, way := r.Channel.WayToPermit()
+			text = "tester " + r.Tester + " has no usable permit: " + way
+		}
 	case RefusedTooManyRequests:
 		text = "too many requests, try again in a moment"
 	case RefusedProductOffShelf:
@@ -164,6 +191,17 @@ func (r *Refusal) EN() string {
 		text = "the schedule runs; pause it first"
 	case RefusedSourceDisabled:
 		text = "this source of permits is not in use for the app"
+	case RefusedNotApproved:
+		text = r.Approval.missingEN()
+		if r.TaskID == 0 {
+			text = "tasks of this app are approved one by one, so a schedule cannot run"
+		}
+	case RefusedNotATester:
+		text = fmt.Sprintf("user %s is not a tester of the app; an administrator adds testers", r.Tester)
+	case RefusedOwnTask:
+		text = "who made a task, or changed it last, cannot approve it: that takes another person"
+	case RefusedContentChanged:
+		text = "the task is not what was looked at: its content or its audience changed; look again"
 	default:
 		text = string(r.Code)
 	}

@@ -187,12 +187,19 @@ type Task struct {
 	EndedAt   *time.Time `json:"ended_at"`
 	CreatedBy string     `json:"created_by"`
 	SentBy    *string    `json:"sent_by"`
-	CreatedAt time.Time  `json:"created_at"`
-	UpdatedAt time.Time  `json:"updated_at"`
+	// ChangedBy is who changed its content or audience last; who made it, while nobody has.
+	ChangedBy string `json:"changed_by"`
+	// ContentHash is the SHA-256, in hexadecimal digits, of the content and the audience as the task has them: what an approval is of.
+	ContentHash string    `json:"content_hash"`
+	Approval    Approval  `json:"approval"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
 	// SourceTaskID is the task that it was cloned from, or whose recipients it sends to again; nil if none, or if that was deleted.
-	SourceTaskID *int64  `json:"source_task_id"`
-	Counts       Counts  `json:"counts"`
-	Reasons      []Count `json:"reasons"`
+	SourceTaskID *int64 `json:"source_task_id"`
+	// TestOf is the task whose content it shows to a tester; nil for a task that is no test.
+	TestOf  *int64  `json:"test_of"`
+	Counts  Counts  `json:"counts"`
+	Reasons []Count `json:"reasons"`
 }
 
 // Counts are a task's recipients by state. They add up to Total.

@@ -11,14 +11,14 @@ import (
 
 const appColumns = `id, key, appid, base_url, rate_per_second, ramp_from, ramp_minutes, daily_budget, to_char(quiet_from, 'HH24:MI'),
 	to_char(quiet_to, 'HH24:MI'), daily_cap, permit_source, paused_at, paused_by, created_at, updated_at,
-	quota_limit, quota_used, quota_asked_at, quota_until,
+	quota_limit, quota_used, quota_asked_at, quota_until, approval, testers,
 	coalesce((SELECT d.calls FROM app_day d WHERE d.app_id = app.id AND d.day = (now() AT TIME ZONE 'Asia/Shanghai')::date), 0)`
 
 func appFields(a *push.App) []any {
 	return []any{
 		&a.ID, &a.Key, &a.AppID, &a.BaseURL, &a.RatePerSecond, &a.RampFrom, &a.RampMinutes, &a.DailyBudget, &a.QuietFrom,
 		&a.QuietTo, &a.DailyCap, &a.PermitSource, &a.PausedAt, &a.PausedBy, &a.CreatedAt, &a.UpdatedAt,
-		&a.Quota.Limit, &a.Quota.Used, &a.Quota.AskedAt, &a.Quota.OutUntil, &a.Quota.BudgetUsed,
+		&a.Quota.Limit, &a.Quota.Used, &a.Quota.AskedAt, &a.Quota.OutUntil, &a.Approval, &a.Testers, &a.Quota.BudgetUsed,
 	}
 }
 
@@ -83,9 +83,9 @@ func (s *Store) UpdateApp(ctx context.Context, a push.App, sealed []byte) (push.
 func (s *Store) UpdateAppSettings(ctx context.Context, id int32, v push.AppSettings) (push.App, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		UPDATE app SET rate_per_second = $2, ramp_from = $3, ramp_minutes = $4, daily_budget = $5, quiet_from = $6::text::time, quiet_to = $7::text::time,
-		       daily_cap = $8, permit_source = coalesce(nullif($9, ''), 'client'), updated_at = now()
+		       daily_cap = $8, permit_source = coalesce(nullif($9, ''), 'client'), approval = $10, testers = coalesce($11::text[], '{}'), updated_at = now()
 		 WHERE id = $1 RETURNING `+appColumns,
-		id, v.RatePerSecond, v.RampFrom, v.RampMinutes, v.DailyBudget, v.QuietFrom, v.QuietTo, v.DailyCap, v.PermitSource)
+		id, v.RatePerSecond, v.RampFrom, v.RampMinutes, v.DailyBudget, v.QuietFrom, v.QuietTo, v.DailyCap, v.PermitSource, v.Approval, v.Testers)
 	app, err := pgx.CollectExactlyOneRow(rows, scanApp)
 	return app, wrap(err, "update settings of app %d", id)
 }

@@ -40,6 +40,12 @@ func isCapped(dayCap, app, openID, day, task string) string {
 		AND cardinality(array_remove(n.tasks, ` + task + `)) >= ` + dayCap + ` LIMIT 1`
 }
 
+// hadItAs says whether user u of the app had the message of the list already, as another user whose openid it was then.
+func hadItAs(list, app string) string {
+	return `coalesce(u.moved, false) AND EXISTS (SELECT FROM openid_move m JOIN recipient o ON o.audience_id = ` + list + ` AND o.user_id = m.user_id
+		            WHERE m.app_id = ` + app + ` AND m.openid = u.openid AND o.openid = u.openid AND (o.state IN (1, 2, 5) OR o.ambiguous))`
+}
+
 // dayOf is the day of a time in the zone that the parameter names; an empty name is UTC.
 func dayOf(at, zone string) string {
 	return `(` + at + ` AT TIME ZONE coalesce(nullif(` + zone + `::text, ''), 'UTC'))::date`

@@ -22,6 +22,10 @@ type permits struct {
 	// later (n an expression) ends, null if there are not so many.
 	holder, stock string
 	nth           func(n string) string
+	// until is when a permit f ends.
+	until string
+	// units is how many messages a permit f is good for.
+	units string
 	// columns are form_id and expires_at of a permit f.
 	columns string
 	// oneCall says that the platform takes one call at a time for an openid (invariant 7).
@@ -52,6 +56,8 @@ var (
 		holder:  `user_id`,
 		stock:   `array_agg(f.expires_at ORDER BY f.expires_at DESC)`,
 		nth:     func(n string) string { return `stock[1 + ` + n + `]` },
+		until:   `f.expires_at`,
+		units:   `1`,
 		columns: `f.form_id, f.expires_at`,
 	}
 	subscriptionPermits = permits{
@@ -69,6 +75,8 @@ var (
 		holder:  `openid`,
 		stock:   `max(CASE WHEN f.long_term THEN ` + unlimited + ` ELSE f.available END)`,
 		nth:     func(n string) string { return `CASE WHEN stock > ` + n + ` THEN 'infinity'::timestamptz END` },
+		until:   `'infinity'::timestamptz`,
+		units:   `f.available`,
 		columns: `'' AS form_id, 'epoch'::timestamptz AS expires_at`,
 		oneCall: true,
 	}

@@ -94,8 +94,7 @@ func reachSQL(t push.Task, way ReachWay) string {
 		SELECT class, CASE WHEN class >= 5 THEN ` + round(k.nth("0")) + ` ELSE 'epoch' END AS last,
 		       CASE WHEN class >= 5 THEN ` + round(k.nth("rivals")) + ` ELSE 'epoch' END AS enough FROM (
 		SELECT CASE WHEN u.user_id IS NULL THEN 1 WHEN u.openid IS NULL THEN 2 WHEN ` + parts.suppressed + ` THEN 3
-		       WHEN coalesce(u.moved, false) AND EXISTS (SELECT FROM openid_move m JOIN recipient o ON o.audience_id = $1 AND o.user_id = m.user_id
-		            WHERE m.app_id = $2 AND m.openid = u.openid AND o.openid = u.openid AND (o.state IN (1, 2, 5) OR o.ambiguous)) THEN 4
+		       WHEN ` + hadItAs("$1", "$2") + ` THEN 4
 		       WHEN ` + parts.capped + ` THEN 5 ELSE 6 END AS class,
 		       p.stock, $10::int + ` + parts.rivals + ` AS rivals
 		  FROM (` + audience + `) r

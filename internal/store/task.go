@@ -10,16 +10,20 @@ import (
 )
 
 // A task shows the template's name and channel as frozen, and the ones in force while it is a draft.
-const taskSelect = `
+//
+//nolint:gochecknoglobals // a statement in parts
+var taskSelect = `
 	SELECT t.id, t.app_id, a.key, t.template_id, t.topic, t.caption, t.tips, coalesce(t.product_code, ''), t.audience, t.rate_per_second,
 	       t.misfire, t.not_after, t.priority, t.on_unknown, t.on_price_change, t.wait_for_permit_until, t.state, t.causes, t.note,
 	       coalesce(t.template_name, tp.name), coalesce(t.channel, tp.channel),
 	       t.product_title, (t.product_price * 100)::bigint, t.product_on_shelf, t.product_taken_at,
 	       coalesce(t.audience_id, 0), coalesce(t.source_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
-	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id
+	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id,
+	       coalesce(t.changed_by, t.created_by), encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
 	  FROM task t
 	  JOIN app a ON a.id = t.app_id
 	  JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
+	  CROSS JOIN LATERAL (SELECT ` + contentHash + ` AS hash) h
 	  CROSS JOIN LATERAL (
 	       SELECT coalesce(sum(c.hi - c.lo), (SELECT l.accepted FROM audience l WHERE l.id = t.audience_id), 0)::int AS total,
 	              coalesce(sum(pending), (SELECT l.accepted FROM audience l WHERE l.id = t.audience_id), 0)::int AS pending,
@@ -37,7 +41,8 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 		&t.Misfire, &t.NotAfter, &t.Priority, &t.OnUnknown, &t.OnPriceChange, &t.WaitForPermitUntil, &t.State, &t.Causes, &t.Note,
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
 		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
-		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID)
+		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID,
+		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}
 	}
@@ -152,6 +157,8 @@ type TaskFilter struct {
 	// Search finds tasks by their number, by their product's code, by a part of their topic, or, where it is no number, by a part of their
 	// product's title; empty is all.
 	Search string
+	// Approval narrows to what was said of them; empty is all.
+	Approval push.ApprovalState
 	// From and To bound created_at: From ≤ created_at < To.
 	From, To *time.Time
 	// Before lists tasks with a smaller id; 0 starts at the newest.
@@ -159,15 +166,16 @@ type TaskFilter struct {
 	Limit  int
 }
 
-// Tasks lists tasks, newest first, with their counts and without their reasons.
+// Tasks lists tasks, newest first, with their counts and without their reasons. Tests are not among them.
 func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 	rows, _ := s.db(ctx).Query(ctx, taskSelect+`
-		 WHERE ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
+		 WHERE t.kind = 'push' AND ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND ($2 = '' OR t.state = $2)
 		   AND ($3::timestamptz IS NULL OR t.created_at >= $3) AND ($4::timestamptz IS NULL OR t.created_at < $4)
 		   AND ($5::bigint = 0 OR t.id < $5::bigint)
 		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0
 		        OR $7 !~ '^[0-9]+$' AND strpos(lower(t.product_title), lower($7)) > 0)
-		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search)
+		   AND ($8 = '' OR `+approvalState+` = $8)
+		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search, string(f.Approval))
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")
 }

@@ -65,6 +65,8 @@ CREATE TABLE app (
     permit_source text NOT NULL DEFAULT 'client'::text,
     callback_mode text NOT NULL DEFAULT ''::text,
     callback_sealed bytea,
+    approval boolean NOT NULL DEFAULT false,
+    testers text[] NOT NULL DEFAULT '{}'::text[],
     CONSTRAINT app_pkey PRIMARY KEY (id),
     CONSTRAINT app_appid_unique UNIQUE (appid, base_url),
     CONSTRAINT app_key_unique UNIQUE (key),
@@ -78,7 +80,8 @@ CREATE TABLE app (
     CONSTRAINT app_quiet_both_or_neither CHECK ((quiet_from IS NULL) = (quiet_to IS NULL)),
     CONSTRAINT app_quiet_not_empty CHECK (quiet_from <> quiet_to),
     CONSTRAINT app_quota_probe_while_out CHECK (quota_probe_task IS NULL OR quota_until IS NOT NULL),
-    CONSTRAINT app_ramp_both_or_neither CHECK ((ramp_from = 0) = (ramp_minutes = 0))
+    CONSTRAINT app_ramp_both_or_neither CHECK ((ramp_from = 0) = (ramp_minutes = 0)),
+    CONSTRAINT app_testers_few CHECK (cardinality(testers) <= 50)
 );
 COMMENT ON TABLE app IS 'One mini-program: its appid, its sealed secret and where its platform is reached.';
 COMMENT ON COLUMN app.paused_at IS 'The kill switch: while it is set, no call is made for this app.';
@@ -92,6 +95,8 @@ COMMENT ON COLUMN app.quota_probe_task IS 'The task that tries whether the quota
 COMMENT ON COLUMN app.quota_limit IS 'The platform''s daily limit of sends as it last said, 0 for none; quota_used is what was used then.';
 COMMENT ON COLUMN app.permit_source IS 'Who reports subscriptions: the mini-program by the API, or the platform by its events. Never both: each acceptance would count twice.';
 COMMENT ON COLUMN app.callback_sealed IS 'Token and EncodingAESKey of the platform''s message push; callback_mode empty: none is taken.';
+COMMENT ON COLUMN app.approval IS 'A task begins only once a second person has approved its content and audience as they are.';
+COMMENT ON COLUMN app.testers IS 'User ids to whom a task may be sent as a test, each with a permit of their own.';
 
 CREATE TABLE app_day (
     app_id integer NOT NULL,
@@ -274,6 +279,34 @@ CREATE TABLE database_identity (
     CONSTRAINT database_identity_one_row CHECK (only_row)
 );
 COMMENT ON TABLE database_identity IS 'The cluster, timeline and database that these rows were last used in. Another one than the server''s says that they were restored: what was sent since is not in them.';
+
+CREATE TABLE dry_run (
+    task_id bigint NOT NULL,
+    run integer NOT NULL DEFAULT 1,
+    state text NOT NULL DEFAULT 'running'::text,
+    content_hash bytea NOT NULL,
+    at timestamp with time zone NOT NULL,
+    cursor text COLLATE "C" NOT NULL DEFAULT ''::text,
+    total integer NOT NULL DEFAULT 0,
+    would_send integer NOT NULL DEFAULT 0,
+    would_wait integer NOT NULL DEFAULT 0,
+    reasons jsonb NOT NULL DEFAULT '{}'::jsonb,
+    examples jsonb NOT NULL DEFAULT '[]'::jsonb,
+    note text NOT NULL DEFAULT ''::text,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone NOT NULL DEFAULT now(),
+    ended_at timestamp with time zone,
+    CONSTRAINT dry_run_pkey PRIMARY KEY (task_id),
+    CONSTRAINT dry_run_task_fkey FOREIGN KEY (task_id) REFERENCES task(id) ON DELETE CASCADE,
+    CONSTRAINT dry_run_ended CHECK ((state = 'running'::text) = (ended_at IS NULL)),
+    CONSTRAINT dry_run_not_negative CHECK (LEAST(total, would_send, would_wait) >= 0),
+    CONSTRAINT dry_run_state_known CHECK (state = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text]))
+);
+COMMENT ON TABLE dry_run IS 'What a task would have come to, found out page by page without claiming or spending anything: the last dry run of a task, apart from its recipients.';
+COMMENT ON COLUMN dry_run.run IS 'Counts the dry runs of the task: whoever works on an earlier one stops.';
+COMMENT ON COLUMN dry_run.cursor IS 'How far it has come: the next seq of the list, or the last user id.';
+COMMENT ON COLUMN dry_run.reasons IS 'Recipients by reason: {"<reason>": count}.';
 
 CREATE TABLE form_id (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -690,12 +723,27 @@ CREATE TABLE task (
     breaker_heals boolean NOT NULL DEFAULT false,
     source_id bigint,
     source_task_id bigint,
+    changed_by text,
+    approval text NOT NULL DEFAULT 'none'::text,
+    approval_by text,
+    approval_at timestamp with time zone,
+    approval_note text NOT NULL DEFAULT ''::text,
+    approval_hash bytea,
+    kind text NOT NULL DEFAULT 'push'::text,
+    test_of bigint,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
     CONSTRAINT task_source_fkey FOREIGN KEY (source_id) REFERENCES audience(id) ON DELETE SET NULL,
     CONSTRAINT task_source_task_fkey FOREIGN KEY (source_task_id) REFERENCES task(id) ON DELETE SET NULL,
     CONSTRAINT task_template_fkey FOREIGN KEY (app_id, template_id) REFERENCES template(app_id, template_id),
+    CONSTRAINT task_tested_task_fkey FOREIGN KEY (test_of) REFERENCES task(id) ON DELETE SET NULL,
+    CONSTRAINT task_approval_known CHECK (approval = ANY (ARRAY['none'::text, 'approved'::text, 'rejected'::text])),
+    CONSTRAINT task_approval_whole CHECK (num_nulls(approval_by, approval_at, approval_hash) =
+CASE approval
+    WHEN 'none'::text THEN 3
+    ELSE 0
+END),
     CONSTRAINT task_audience_kind_known CHECK (audience = ANY (ARRAY['list'::text, 'all'::text])),
     CONSTRAINT task_canary_not_negative CHECK (LEAST(canary_calls, canary_sent, canary_refused) >= 0),
     CONSTRAINT task_causes_known CHECK (causes <@ ARRAY['operator'::text, 'quota'::text, 'breaker'::text, 'quiet_hours'::text, 'product_off_shelf'::text, 'product_changed'::text, 'app_paused'::text, 'restored'::text]),
@@ -703,6 +751,7 @@ CREATE TABLE task (
     CONSTRAINT task_ended_when_final CHECK ((ended_at IS NOT NULL) = (state = ANY (ARRAY['done'::text, 'canceled'::text]))),
     CONSTRAINT task_frozen_once_sent CHECK (state = 'draft'::text OR num_nulls(channel, template_name, template_page, template_fields, sent_by) = 0),
     CONSTRAINT task_heals_from_the_breaker CHECK (NOT breaker_heals OR ('breaker'::text = ANY (causes))),
+    CONSTRAINT task_kind_known CHECK (kind = ANY (ARRAY['push'::text, 'test'::text])),
     CONSTRAINT task_misfire_known CHECK (misfire = ANY (ARRAY['late'::text, 'skip'::text])),
     CONSTRAINT task_on_price_change_known CHECK (on_price_change = ANY (ARRAY['pause'::text, 'accept'::text])),
     CONSTRAINT task_on_unknown_known CHECK (on_unknown = ANY (ARRAY['leave'::text, 'resend'::text])),
@@ -712,13 +761,15 @@ CREATE TABLE task (
     CONSTRAINT task_product_whole CHECK (num_nulls(product_code, product_title, product_price, product_on_shelf, product_taken_at) = ANY (ARRAY[0, 5])),
     CONSTRAINT task_rate_not_negative CHECK (rate_per_second >= 0),
     CONSTRAINT task_scheduled_has_time CHECK (state <> 'scheduled'::text OR start_at IS NOT NULL),
-    CONSTRAINT task_state_known CHECK (state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'sending'::text, 'paused'::text, 'done'::text, 'missed'::text, 'canceled'::text]))
+    CONSTRAINT task_state_known CHECK (state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'sending'::text, 'paused'::text, 'done'::text, 'missed'::text, 'canceled'::text])),
+    CONSTRAINT task_test_is_of_a_task CHECK (test_of IS NULL OR kind = 'test'::text)
 );
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
 CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
+CREATE INDEX task_test_of_idx ON public.task USING btree (test_of) WHERE (test_of IS NOT NULL);
 CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
@@ -729,6 +780,10 @@ COMMENT ON COLUMN task.canary_calls IS 'Calls of the canary that ended runs have
 COMMENT ON COLUMN task.breaker_heals IS 'Its cause breaker is that of its app (table breaker) and goes with it. False: a person has to mend something and resume it.';
 COMMENT ON COLUMN task.source_id IS 'The version of a saved list whose rows the start job copies into the list of the task.';
 COMMENT ON COLUMN task.source_task_id IS 'The task that this one was cloned from, or whose recipients it sends to again.';
+COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; null while nobody has since it was made.';
+COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
+COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
+COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,

@@ -96,10 +96,13 @@ func problemOf(err error) *Problem {
 // refusalStatus says which refusals are about the state of the thing (409), and which about what was asked of it (422).
 func refusalStatus(code push.RefusalCode) int {
 	switch code {
-	case push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedWrongState, push.RefusedInUse, push.RefusedScheduleRuns, push.RefusedSourceDisabled:
+	case push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedWrongState, push.RefusedInUse, push.RefusedScheduleRuns, push.RefusedSourceDisabled,
+		push.RefusedNotApproved, push.RefusedContentChanged:
 		return http.StatusConflict
 	case push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf, push.RefusedUnknownVariable, push.RefusedAppPaused:
 		return http.StatusUnprocessableEntity
+	case push.RefusedOwnTask, push.RefusedNotATester:
+		return http.StatusForbidden
 	case push.RefusedTooManyRequests:
 		return http.StatusTooManyRequests
 	}

@@ -48,7 +48,7 @@ func (a *API) Routes() []Route {
 	add(post, "/api/v1/suppressions", auth.Author, handle(a, http.StatusOK, a.addSuppressions))
 	add(del, "/api/v1/suppressions/{suppression_id}", auth.Operator, handle(a, http.StatusNoContent, a.removeSuppression))
 
-	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "from", "to", "limit", "cursor")
+	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "approval", "from", "to", "limit", "cursor")
 	add(post, "/api/v1/tasks", auth.Author, handle(a, http.StatusCreated, a.createTask))
 	add(get, task, auth.Viewer, handle(a, http.StatusOK, a.showTask))
 	add(patch, task, auth.Author, handle(a, http.StatusOK, a.changeTask))
@@ -83,7 +83,13 @@ func (a *API) Routes() []Route {
 	add(post, task+"/reach", auth.Author, handle(a, http.StatusAccepted, a.reach(a.d.AskReach)), "at")
 	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
 
+	add(get, task+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
+	add(post, task+"/test", auth.Author, a.testTask)
+	add(post, task+"/dry-run", auth.Author, handle(a, http.StatusOK, a.dryRun))
+	add(get, task+"/dry-run", auth.Viewer, handle(a, http.StatusOK, a.showDryRun))
 	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))
+	add(post, task+"/approve", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
+	add(post, task+"/reject", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Reject)))
 	add(post, task+"/unschedule", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Unschedule)))
 	add(post, task+"/pause", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Pause)))
 	add(post, task+"/resume", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Resume)))

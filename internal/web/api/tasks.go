@@ -20,8 +20,11 @@ type taskList struct {
 func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error) {
 	limit := c.limit()
 	filter := store.TaskFilter{
-		AppIDs: c.principal.AppIDs, State: push.TaskState(c.text("state")), From: c.moment("from"), To: c.moment("to"),
+		AppIDs: c.principal.AppIDs, State: push.TaskState(c.text("state")), Approval: push.ApprovalState(c.text("approval")), From: c.moment("from"), To: c.moment("to"),
 		Before: c.afterNumber("tasks", 0, math.MaxInt64), Limit: limit + 1,
+	}
+	if filter.Approval != "" && !filter.Approval.Valid() {
+		c.reject("approval", "unknown_approval", "must be none, approved, rejected or void")
 	}
 	if filter.State != "" && !filter.State.Valid() {
 		c.reject("state", "unknown_state", "must be a state of a task")
@@ -62,7 +65,7 @@ func (a *API) changeTask(ctx context.Context, c *call, _ *push.TaskSpec) (*push.
 	if c.task.State != push.TaskDraft && c.task.State != push.TaskMissed {
 		return a.changeRate(ctx, c)
 	}
-	task, err := a.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error { return decode(c.body, spec) })
+	task, err := a.d.ChangeTask(ctx, c.principal.Name, c.task.ID, func(spec *push.TaskSpec) error { return decode(c.body, spec) })
 	return &task, err
 }
 
@@ -86,7 +89,7 @@ func (a *API) deleteTask(ctx context.Context, c *call, _ *none) (*none, error) {
 }
 
 func (a *API) refreshProduct(ctx context.Context, c *call, _ *none) (*push.Task, error) {
-	task, err := a.d.RefreshProduct(ctx, c.task.ID)
+	task, err := a.d.RefreshProduct(ctx, c.principal.Name, c.task.ID)
 	return &task, err
 }
 

@@ -194,7 +194,7 @@ func (k *Console) takeList(w http.ResponseWriter, r *http.Request, c *call) erro
 // changeKind makes a draft go to a list, or to all who can be reached. Of a draft that comes to go to all the list goes.
 func (k *Console) changeKind(ctx context.Context, c *call) (reply, error) {
 	kind := push.AudienceKind(c.value("audience"))
-	_, err := k.d.ChangeTask(ctx, c.task.ID, func(s *push.TaskSpec) error { s.Audience = kind; return nil })
+	_, err := k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { s.Audience = kind; return nil })
 	return redirect(taskPath(c.task.ID) + "/audience").saying("audience.flash_kind"), err
 }
 

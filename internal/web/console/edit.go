@@ -259,9 +259,9 @@ func (k *Console) changeTask(ctx context.Context, c *call) (reply, error) {
 	spec, err := k.readSpec(c, c.task.TaskSpec)
 	again := err != nil || c.value("do") != ""
 	if !again {
-		_, err = k.d.ChangeTask(ctx, c.task.ID, func(s *push.TaskSpec) error { *s = spec; return nil })
+		_, err = k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { *s = spec; return nil })
 		if err == nil && spec.ProductCode != "" && c.task.State == push.TaskDraft {
-			_, err = k.d.RefreshProduct(ctx, c.task.ID)
+			_, err = k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
 		}
 	}
 	if again || err != nil {

@@ -106,12 +106,12 @@ func auditActions() []string {
 func rules() []string {
 	return []string{
 		"after_not_after", "bad_callback", "bad_color", "bad_cron", "bad_expression", "bad_key", "bad_login", "bad_time", "bad_token",
-		"bad_url", "batch_size", "control_character", "duplicate_key", "empty", "field_count", "fixed", "full_width_tilde",
-		"incomplete", "missing_key", "no_rate", "no_run_left", "no_value", "not_a_list", "not_a_number", "not_a_price",
-		"not_for_channel", "not_listed", "not_recurring", "not_the_same", "not_utf8", "one_of", "out_of_range", "password_short",
-		"required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many", "unknown_channel", "unknown_key",
-		"unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason", "unknown_recipient", "unknown_source",
-		"unknown_state", "unknown_task", "unknown_template", "unknown_time_zone", "unknown_value", "unknown_variable",
-		"wrong_character", "wrong_format", "wrong_password",
+		"bad_url", "batch_size", "control_character", "duplicate", "duplicate_key", "empty", "field_count", "fixed",
+		"full_width_tilde", "incomplete", "missing_key", "no_openid", "no_rate", "no_run_left", "no_value", "not_a_list",
+		"not_a_number", "not_a_price", "not_for_channel", "not_listed", "not_recurring", "not_the_same", "not_utf8", "one_of",
+		"out_of_range", "password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many",
+		"unknown_channel", "unknown_key", "unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason",
+		"unknown_recipient", "unknown_source", "unknown_state", "unknown_task", "unknown_template", "unknown_time_zone",
+		"unknown_value", "unknown_variable", "wrong_character", "wrong_format", "wrong_password",
 	}
 }

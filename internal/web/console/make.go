@@ -61,6 +61,6 @@ func (k *Console) correctTask(ctx context.Context, c *call) (reply, error) {
 
 // renewProduct (更新) takes title, price and shelf state anew, of a draft, or of a task that waits because its product changed.
 func (k *Console) renewProduct(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.RefreshProduct(ctx, c.task.ID)
+	_, err := k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
 	return redirect(taskPath(c.task.ID)).saying("make.flash_renewed", c.task.ProductCode), err
 }

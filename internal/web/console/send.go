@@ -259,7 +259,7 @@ func (k *Console) setBeforeSend(ctx context.Context, c *call) error {
 	if rate == c.task.RatePerSecond && misfire == c.task.Misfire {
 		return nil
 	}
-	_, err = k.d.ChangeTask(ctx, c.task.ID, func(spec *push.TaskSpec) error {
+	_, err = k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(spec *push.TaskSpec) error {
 		spec.RatePerSecond, spec.Misfire = rate, misfire
 		return nil
 	})

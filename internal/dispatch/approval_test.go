@@ -1,0 +1,217 @@
+package dispatch_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"minipush/internal/dispatch"
+	"minipush/internal/push"
+)
+
+// asksForApproval makes the app ask for a second person.
+func (b *bundle) asksForApproval() {
+	b.t.Helper()
+	_, err := b.d.SetAppSettings(b.t.Context(), "admin", appKey, func(s *push.AppSettings) error { s.Approval = true; return nil })
+	require.NoError(b.t, err)
+}
+
+func (b *bundle) task(id int64) push.Task {
+	b.t.Helper()
+	t, err := b.st.Task(b.t.Context(), id)
+	require.NoError(b.t, err)
+	return t
+}
+
+// approve approves a task as it is now.
+func (b *bundle) approve(id int64, actor string) push.Task {
+	b.t.Helper()
+	t, err := b.d.Approve(b.t.Context(), actor, id, dispatch.Judgment{Hash: b.task(id).ContentHash})
+	require.NoError(b.t, err)
+	require.Equal(b.t, push.Approved, t.Approval.State)
+	require.Equal(b.t, actor, *t.Approval.By)
+	return t
+}
+
+// Whatever changes what a task sends, or to whom, voids its approval; what changes neither does not.
+func TestApproval_HoldsForExactlyThisContentAndAudience(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	users := b.users(3, 1)
+	id := b.draft(users).ID
+	set := func(change func(*push.TaskSpec)) func() {
+		return func() {
+			_, err := b.d.ChangeTask(t.Context(), "author", id, func(s *push.TaskSpec) error { change(s); return nil })
+			require.NoError(t, err)
+		}
+	}
+	for name, change := range map[string]func(){
+		"topic":    set(func(s *push.TaskSpec) { s.Topic = "双十一" }),
+		"audience": func() { b.upload(id, users[:2]) },
+		"product": func() {
+			_, err := b.d.PutProduct(t.Context(), push.Product{App: appKey, Code: "1989", Title: "健康助利测试商品1", Price: 24900, OnShelf: true})
+			require.NoError(t, err)
+			_, err = b.d.RefreshProduct(t.Context(), "author", id)
+			require.NoError(t, err)
+		},
+		"template": func() {
+			template := originalTemplate()
+			template.Page += "&from=push"
+			_, err := b.d.PutTemplate(t.Context(), template)
+			require.NoError(t, err)
+		},
+	} {
+		b.approve(id, "second")
+		change()
+		require.Equal(t, push.ApprovalVoid, b.task(id).Approval.State, name)
+		before := b.dump()
+		_, err := b.d.Send(t.Context(), "second", id, nil)
+		refused(t, err, push.RefusedNotApproved)
+		require.Contains(t, err.Error(), "changed after", name)
+		require.Equal(t, before, b.dump(), name)
+	}
+	require.Equal(t, 3, b.count(`SELECT count(*) FROM audit_log WHERE action = 'task.approval_void' AND detail ->> 'approved_by' = 'second'`), "by changes of the task")
+	b.approve(id, "second")
+	set(func(s *push.TaskSpec) { s.RatePerSecond = 10; s.Priority = "urgent" })()
+	require.Equal(t, push.Approved, b.task(id).Approval.State, "how fast it goes is not what it says")
+	b.send(id)
+	require.Equal(t, push.TaskSending, b.task(id).State)
+}
+
+func TestApproval_TakesAnotherPersonWhoHasSeenIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	id := b.draft(b.users(2, 1)).ID
+	_, err := b.d.ChangeTask(t.Context(), "author", id, func(s *push.TaskSpec) error { s.Topic = "更正"; return nil })
+	require.NoError(t, err)
+	// Who touches a task without changing what it says does not free the author to approve it.
+	_, err = b.d.ChangeTask(t.Context(), "test", id, func(s *push.TaskSpec) error { s.RatePerSecond = 7; return nil })
+	require.NoError(t, err)
+	task := b.task(id)
+	require.Equal(t, "author", task.ChangedBy)
+	before := b.dump()
+	for _, c := range []struct {
+		actor, hash string
+		code        push.RefusalCode
+	}{
+		{"test", task.ContentHash, push.RefusedOwnTask}, {"author", task.ContentHash, push.RefusedOwnTask},
+		{"second", strings.Repeat("0", 64), push.RefusedContentChanged}, {"second", task.ContentHash[:11], push.RefusedContentChanged},
+	} {
+		_, err = b.d.Approve(t.Context(), c.actor, id, dispatch.Judgment{Hash: c.hash})
+		refused(t, err, c.code)
+	}
+	_, err = b.d.Approve(t.Context(), "second", id, dispatch.Judgment{})
+	invalid(t, err, "hash", "required")
+	_, err = b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: task.ContentHash})
+	invalid(t, err, "note", "required")
+	_, err = b.d.Approve(t.Context(), "second", b.draft(nil).ID, dispatch.Judgment{Hash: task.ContentHash})
+	refused(t, err, push.RefusedEmptyAudience)
+	b.exec(`DELETE FROM task WHERE id <> $1`, id)
+	after := b.dump()
+	require.Equal(t, before["public.task"], after["public.task"])
+
+	_, err = b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: task.ContentHash[:12], Note: "错别字"})
+	require.NoError(t, err)
+	_, err = b.d.Send(t.Context(), "second", id, nil)
+	refused(t, err, push.RefusedNotApproved)
+	require.Contains(t, err.Error(), "rejected")
+	b.approve(id, "second")
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM audit_log WHERE actor = 'second' AND action = 'task.reject' AND object = $1`, fmt.Sprint("task:", id)))
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM audit_log WHERE actor = 'second' AND action = 'task.approve' AND detail ->> 'hash' = $1`, task.ContentHash))
+	b.send(id)
+	_, err = b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: task.ContentHash, Note: "too late"})
+	refused(t, err, push.RefusedWrongState)
+}
+
+func TestApproval_UnapprovedAtItsTimeIsMissed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	users := b.users(2, 3)
+	missed, begun := b.draft(users).ID, b.draft(users).ID
+	for _, id := range []int64{missed, begun} {
+		_, err := b.d.Send(t.Context(), "second", id, in(time.Hour)) // it may be approved until then
+		require.NoError(t, err)
+	}
+	b.approve(begun, "second")
+	b.exec(`UPDATE task SET start_at = now() - interval '1 second'`)
+	b.d.StartDue(t.Context())
+	require.Equal(t, push.TaskSending, b.task(begun).State)
+	task := b.task(missed)
+	require.Equal(t, push.TaskMissed, task.State)
+	require.Contains(t, task.Note, "not approved")
+	require.Zero(t, b.count(`SELECT count(*) FROM river.river_job WHERE kind = 'start_task' AND args @> jsonb_build_object('task_id', $1::bigint)`, missed))
+
+	_, err := b.d.Send(t.Context(), "second", missed, nil)
+	refused(t, err, push.RefusedNotApproved)
+	b.approve(missed, "second")
+	b.send(missed)
+	require.Equal(t, push.TaskSending, b.task(missed).State)
+}
+
+// A send that waits for a change meets what the change made.
+func TestApproval_AChangeUnderWayIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	id := b.draft(b.users(2, 1)).ID
+	b.approve(id, "second")
+	sent := make(chan error, 1)
+	_, err := b.d.ChangeTask(t.Context(), "author", id, func(s *push.TaskSpec) error {
+		s.Topic = "更正"
+		go func() {
+			_, err := b.d.Send(t.Context(), "second", id, nil)
+			sent <- err
+		}()
+		b.eventually("the send waits for the task", func() bool {
+			return b.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+		})
+		return nil
+	})
+	require.NoError(t, err)
+	refused(t, <-sent, push.RefusedNotApproved)
+	require.Equal(t, push.TaskDraft, b.task(id).State)
+}
+
+// Whatever let a task go: its chunks are made only of what was approved.
+func TestApproval_IsAskedForWhereTheChunksAreMade(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	id := b.draft(b.users(2, 1)).ID
+	b.send(id)
+	b.asksForApproval()
+	require.NoError(t, b.d.Plan(t.Context(), id))
+	task := b.task(id)
+	require.Equal(t, push.TaskPaused, task.State)
+	require.Equal(t, []push.Cause{push.CauseOperator}, task.Causes)
+	require.Zero(t, b.count(`SELECT count(*) FROM chunk`))
+	_, err := b.d.Resume(t.Context(), "second", id)
+	refused(t, err, push.RefusedNotApproved)
+	b.approve(id, "second")
+	_, err = b.d.Resume(t.Context(), "second", id)
+	require.NoError(t, err)
+	require.NoError(t, b.d.Plan(t.Context(), id))
+	require.Equal(t, 1, b.count(`SELECT count(*) FROM chunk`))
+	require.Equal(t, push.Approved, b.task(id).Approval.State)
+}
+
+// Nobody has seen what a tick sends: in an app that asks for approval no schedule runs.
+func TestApproval_NoScheduleRunsWithout(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.users(1, 1)
+	s := b.recurring(nil)
+	b.asksForApproval()
+	b.reach(*s.NextAt, time.Second)
+	require.Equal(t, "refused:not_approved", outcomes(b.dealt(s.ID)))
+	require.Zero(t, b.count(`SELECT count(*) FROM task`))
+	_, err := b.d.PauseSchedule(t.Context(), "approver", s.ID)
+	require.NoError(t, err)
+	_, err = b.d.ResumeSchedule(t.Context(), "approver", s.ID)
+	refused(t, err, push.RefusedNotApproved)
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+
+	"minipush/internal/push"
+)
+
+// contentHash is the hash of what task t with template tp would send, and to whom: its template as frozen, or as it is while nothing is
+// frozen, its texts, its product as taken, and its audience. Of a list it takes the version and not the rows: rows are written under a version
+// of their own and never changed once it is in force, and no version's id is ever given again, so that it stands for a million rows. The
+// audience "all" has none before the start.
+//
+//nolint:gochecknoglobals // a statement in parts
+var contentHash = `sha256(convert_to(jsonb_build_array(t.app_id, t.template_id, coalesce(t.channel, tp.channel), coalesce(t.template_name, tp.name),
+	coalesce(t.template_page, tp.page), coalesce(t.template_fields, tp.fields), t.topic, t.caption, t.tips,
+	t.product_code, t.product_title, t.product_price, t.product_on_shelf, t.audience,
+	CASE WHEN t.audience = 'list' THEN coalesce(t.source_id, t.audience_id) END)::text, 'UTF8'))`
+
+// approvalState is what was said of task t, whose hash is h.hash. It is void once the task would send something else; of a task that has
+// begun nothing can be changed any more, and its list may be gone.
+const approvalState = `CASE WHEN t.approval <> 'none' AND t.planned_at IS NULL AND t.approval_hash <> h.hash THEN 'void' ELSE t.approval END`
+
+// approvalColumns are a push.Approval of task t in app a. A test needs none.
+const approvalColumns = approvalState + `, a.approval AND t.kind = 'push', t.approval_by, t.approval_at, t.approval_note`
+
+// Approval reads what was said of a task, held against what the task would send now. In the transaction that holds the task's lock it
+// stays so.
+func (s *Store) Approval(ctx context.Context, taskID int64) (push.Approval, error) {
+	var a push.Approval
+	err := s.db(ctx).QueryRow(ctx, `
+		SELECT `+approvalColumns+`
+		  FROM task t JOIN app a ON a.id = t.app_id JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
+		 CROSS JOIN LATERAL (SELECT `+contentHash+` AS hash) h
+		 WHERE t.id = $1`, taskID).Scan(&a.State, &a.Required, &a.By, &a.At, &a.Note)
+	return a, wrap(err, "approval of task %d", taskID)
+}
+
+// JudgeTask writes that somebody approved or rejected a task as it is: its hash is taken in the same statement. The caller holds its lock. It is
+// false if the task no longer has the hash given.
+func (s *Store) JudgeTask(ctx context.Context, taskID int64, state push.ApprovalState, hash, by, note string) (bool, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		UPDATE task t SET approval = $2, approval_by = $3, approval_at = now(), approval_note = $4, approval_hash = `+contentHash+`, updated_at = now()
+		  FROM template tp
+		 WHERE t.id = $1 AND tp.app_id = t.app_id AND tp.template_id = t.template_id AND encode(`+contentHash+`, 'hex') = $5`,
+		taskID, string(state), by, note, hash)
+	return tag.RowsAffected() == 1, wrap(err, "judge task %d", taskID)
+}
+
+// SetTaskChanged notes who changed what a task sends, or to whom.
+func (s *Store) SetTaskChanged(ctx context.Context, taskID int64, by string) error {
+	_, err := s.db(ctx).Exec(ctx, `UPDATE task SET changed_by = $2 WHERE id = $1`, taskID, by)
+	return wrap(err, "note change of task %d", taskID)
+}
