@@ -117,10 +117,14 @@ func (w *world) subscribers(t *testing.T, prefix string, n int, onUnknown string
 // heard waits until every event that the platform pushed has found its recipient, or nobody.
 func (w *world) heard(t *testing.T) {
 	t.Helper()
+	patience := time.Minute
+	if *longFlag {
+		patience = 5 * time.Minute // with so many the platform is behind
+	}
 	require.Eventually(t, func() bool {
 		stats := w.platform.stats(t)
 		return stats.Events+stats.EventsLost >= stats.Accepts-w.unheard+stats.Messages && w.pg.count(t, `SELECT count(*) FROM sent_event WHERE settled_at IS NULL`) == 0
-	}, time.Minute, 100*time.Millisecond, "events are not settled")
+	}, patience, 100*time.Millisecond, "events are not settled")
 }
 
 // On the subscribe channel, through faults of every kind, nobody has two messages, and once the platform's events are in each one that arrived
@@ -128,11 +132,14 @@ func (w *world) heard(t *testing.T) {
 func TestChaos_Subscribe_NobodyTwice_AndTheRestUnknownOrSentToAgain(t *testing.T) {
 	t.Parallel()
 	recipients, faults, apart := 600, 5, 900*time.Millisecond
-	// Longer than the platform tries to bring an event.
-	settings := append(stormy(), "MINIPUSH_SEND_RESEND_WAIT=20s")
+	wait := 20 * time.Second // longer than the platform tries to bring an event
 	if *longFlag {
 		recipients, faults, apart = 100_000, 40, 4*time.Second
-		settings = append(stormy(), "MINIPUSH_SEND_IN_FLIGHT=250", "MINIPUSH_SEND_CHUNK_SIZE=1000", "MINIPUSH_SEND_RESEND_WAIT=1m")
+		wait = time.Minute
+	}
+	settings := append(stormy(), "MINIPUSH_SEND_RESEND_WAIT="+wait.String())
+	if *longFlag {
+		settings = append(settings, "MINIPUSH_SEND_IN_FLIGHT=250", "MINIPUSH_SEND_CHUNK_SIZE=1000")
 	}
 	n := seed(t)
 	w := newWorld(t, 2, sim.Faults{Seed: n, LatencyMS: 100, JitterMS: 200}, settings...)
@@ -162,7 +169,9 @@ func TestChaos_Subscribe_NobodyTwice_AndTheRestUnknownOrSentToAgain(t *testing.T
 		t.Log(e)
 	}
 	stats := w.platform.stats(t)
-	t.Logf("%d faults, %d messages in %s; %d events, %d of them never taken", len(s.events), stats.Messages, left.took.Round(time.Second), stats.Events, stats.EventsLost)
+	late := w.pg.count(t, `SELECT count(*) FROM sent_event WHERE received_at > at + $1::interval`, wait)
+	t.Logf("%d faults, %d messages in %s; %d events, %d of them never taken and %d later than %s", len(s.events), stats.Messages, left.took.Round(time.Second),
+		stats.Events, stats.EventsLost, late, wait)
 	for name, r := range map[string]round{"leave": left, "resend": again} {
 		t.Logf("%s: %d recipients, %d messages, %d without one, %d twice; %d sent, %d unknown, %d failed, %d skipped; %d attempts", name, r.recipients, r.messages, r.lost, r.twice,
 			r.sent, r.unknown, r.failed, r.skipped, r.attempts)
@@ -174,7 +183,7 @@ func TestChaos_Subscribe_NobodyTwice_AndTheRestUnknownOrSentToAgain(t *testing.T
 	require.Zero(t, left.twice)
 	require.GreaterOrEqual(t, left.unknown, left.lost, "whoever has no message is unknown")
 	require.LessOrEqual(t, int64(left.messages-left.sent), stats.EventsLost, "every message that arrived is sent, if its event did")
-	require.LessOrEqual(t, int64(again.twice), stats.EventsLost, "nobody is sent to again whose event came")
+	require.LessOrEqual(t, int64(again.twice), stats.EventsLost+int64(late), "nobody is sent to again whose event came in time")
 	require.Zero(t, again.lost)
 	require.Zero(t, again.unknown)
 	if *longFlag {
