@@ -84,7 +84,11 @@ func stalls() (allowance func() time.Duration) {
 	}()
 	return func() time.Duration {
 		close(stop)
-		return 10 * <-worst
+		allowed := 10 * <-worst
+		if !*longFlag {
+			allowed += 2 * time.Second // the other tests of a run keep a small machine busy; the long form runs alone
+		}
+		return allowed
 	}
 }
 

@@ -135,11 +135,11 @@ func newWorld(t *rapid.T, b *bundle, p *interposer) *world {
 	return w
 }
 
-// truncateSQL empties every table but those that say what an app is.
+// truncateSQL empties every table but those that say what an app is, and the audit log, which nobody can empty.
 func truncateSQL(w *world) string {
 	return w.texts(`
 		SELECT 'TRUNCATE river.river_job, ' || string_agg(format('%I', tablename), ', ') || ' CASCADE' FROM pg_tables
-		 WHERE schemaname = 'public' AND tablename NOT IN ('app', 'app_token', 'form_source', 'product', 'template', 'reason', 'recipient_state', 'watch_app')
+		 WHERE schemaname = 'public' AND tablename NOT IN ('app', 'app_token', 'form_source', 'product', 'template', 'reason', 'recipient_state', 'watch_app', 'audit_log')
 		   AND tablename NOT LIKE 'goose%'`)[0]
 }
 

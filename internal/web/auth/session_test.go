@@ -63,7 +63,7 @@ func TestSessions_FindThePrincipal(t *testing.T) {
 	require.NoError(t, err)
 	n, err := l.of(t, value)
 	require.NoError(t, err)
-	require.Equal(t, auth.Principal{ID: fmt.Sprintf("account:%d", l.account.ID), Name: "ann", Role: auth.Author}, n.Principal)
+	require.Equal(t, auth.Principal{ID: fmt.Sprintf("account:%d", l.account.ID), Name: "ann", Role: auth.Author, Address: "192.0.2.1"}, n.Principal)
 	_, err = l.of(t, value+"x")
 	require.ErrorIs(t, err, auth.ErrUnauthenticated)
 

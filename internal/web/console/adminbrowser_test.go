@@ -16,18 +16,7 @@ func (p *tab) look(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
 		name := "admin-" + strings.NewReplacer("/", "-", "?app=health_applet", "").Replace(path)
-		p.size(t, 1280, 800)
-		for _, theme := range []string{"light", "dark"} {
-			p.theme(t, theme)
-			p.open(t, "/console/"+path)
-			p.accessible(t)
-			p.noSidewaysScroll(t)
-			p.picture(t, name+"-"+theme)
-		}
-		p.size(t, 375, 800)
-		p.open(t, "/console/"+path)
-		p.noSidewaysScroll(t)
-		p.picture(t, name+"-phone")
+		p.inspect(t, "/console/"+path, name)
 	}
 }
 

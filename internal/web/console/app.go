@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
@@ -103,6 +104,11 @@ func settingsFields(s push.AppSettings) []*field {
 			Name: "permit_source", Label: "app.permit_source", Hint: "app.permit_source_hint", Value: source,
 			Options: choose("app.source_", source, string(push.PermitsFromClient), string(push.PermitsFromEvents)),
 		},
+		{
+			Name: "approval", Label: "app.approval", Hint: "app.approval_hint", Value: strconv.FormatBool(s.Approval),
+			Options: choose("app.approval_", strconv.FormatBool(s.Approval), "false", "true"),
+		},
+		{Name: "testers", Label: "app.testers", Hint: "app.testers_hint", Type: "text", Value: strings.Join(s.Testers, ",")},
 	}
 }
 
@@ -140,6 +146,9 @@ func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
 		before = *s
 		return c.readSettings(s)
 	})
+	if wrong, ok := errors.AsType[*push.InvalidError](err); ok && strings.HasPrefix(wrong.Field, "testers[") {
+		wrong.Field = "testers" // the form has them in one field
+	}
 	if err != nil {
 		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Settings })
 	}
@@ -158,10 +167,11 @@ func (c *call) readSettings(s *push.AppSettings) error {
 		errs = append(errs, err)
 	}
 	s.QuietFrom, s.QuietTo, s.PermitSource = c.maybe("quiet_from"), c.maybe("quiet_to"), push.PermitSource(c.value("permit_source"))
-	if err := errors.Join(errs...); err != nil {
-		return err
+	if c.form.Has("approval") {
+		s.Approval = c.value("approval") == "true"
+		s.Testers = strings.FieldsFunc(c.value("testers"), func(r rune) bool { return strings.ContainsRune(",,、;; ", r) })
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // maybe is a field of the form; nil where it is empty.

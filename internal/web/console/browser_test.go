@@ -1,7 +1,6 @@
 package console_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -76,19 +75,7 @@ func TestBrowser_EveryPageOfTheNav_IsAccessibleAndFits(t *testing.T) {
 			continue
 		}
 		name := strings.Trim(strings.ReplaceAll(strings.TrimPrefix(path, "/console/"), "/", "-"), "-")
-		for _, theme := range []string{"light", "dark"} {
-			p.theme(t, theme)
-			p.size(t, 1280, 800)
-			p.open(t, path)
-			require.Equal(t, theme, eval[string](t, p, `document.documentElement.dataset.bsTheme`))
-			p.accessible(t)
-			p.noSidewaysScroll(t)
-			p.picture(t, fmt.Sprintf("%s-%s", name, theme))
-		}
-		p.size(t, 375, 800)
-		p.open(t, path)
-		p.noSidewaysScroll(t)
-		p.picture(t, name+"-phone")
+		p.inspect(t, path, name)
 	}
 }
 

@@ -18,7 +18,8 @@ func families() map[string][]string {
 	all := map[string][]string{
 		"state.task_": texts(states), "state.cause_": texts(causes), "state.audience_": {string(push.AudienceList), string(push.AudienceAll)},
 		"state.shelf_": {"true", "false"}, "shell.lang_": languages(), "shell.theme_": themes(),
-		"rule.": rules(), "edit.priority_": {"urgent", "normal", "bulk"}, "edit.misfire_": {"late", "skip"}, "edit.on_unknown_": {"leave", "resend"},
+		"rule.": rules(), "trial.approval_": texts([]push.ApprovalState{push.ApprovalNone, push.Approved, push.Rejected, push.ApprovalVoid}),
+		"app.approval_": {"false", "true"}, "edit.priority_": {"urgent", "normal", "bulk"}, "edit.misfire_": {"late", "skip"}, "edit.on_unknown_": {"leave", "resend"},
 		"edit.on_price_change_": {"pause", "accept"}, "edit.channel_": {"form_id", "subscribe"}, "calendar.day_": {"0", "1", "2", "3", "4", "5", "6"},
 		"reach.part_": reachCodes(), "reach.help_": reachCodes(),
 		"upload.wrong_": {"file_required", "file_too_long", "file_control_character", "file_not_utf8", "file_unknown_list", "no_good_row"},
@@ -98,7 +99,9 @@ const (
 func auditActions() []string {
 	return []string{
 		didAccountDisable, didAccountEnable, didAppAdd, didAppCallback, didAppConnection, didAppPause, didAppResume, didAppSettings, didPermitRetry, didProductAdd, didProductSet, didProductShelf, didScheduleDelete, didSchedulePause, didScheduleResume, didSuppressionAdd, didSuppressionRemove, didTemplateAdd, didTemplateSet, didTemplateSync, didTokenCreate, didTokenRevoke,
-		"account.add", "account.password", "task.cancel", "task.pause", "task.resume", "task.send", "task.unschedule",
+		"account.add", "account.password", "list.delete", "list.upload", "schedule.create", "task.approve", "task.audience", "task.cancel", "task.change",
+		"task.clone", "task.create", "task.delete", "task.dry_run", "task.export", "task.pause", "task.product", "task.rate", "task.reach", "task.reject",
+		"task.resend", "task.resolve", "task.resume", "task.send", "task.test", "task.unschedule",
 	}
 }
 

@@ -85,7 +85,7 @@ func (b *bundle) tab(t *testing.T) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTime := context.WithTimeout(ctx, time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 4*time.Minute) // of a machine that is busy
 	t.Cleanup(cancelTime)
 	p := &tab{b: b, ctx: ctx}
 	p.size(t, 1280, 800)
@@ -157,9 +157,36 @@ func (p *tab) accessible(t *testing.T) {
 	axe, err := os.ReadFile(filepath.Join("testdata", "axe.min.js"))
 	require.NoError(t, err)
 	eval[bool](t, p, string(axe)+"; true")
-	found := eval[[]string](t, p, `axe.run().then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
+	p.axe(t, `{}`)
+}
+
+// axe runs axe-core, which is in the page, and requires that it finds nothing serious.
+func (p *tab) axe(t *testing.T, options string) {
+	t.Helper()
+	found := eval[[]string](t, p, `axe.run(document, `+options+`).then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
 		.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.target.join(" ") + " (" + (n.any[0] ? n.any[0].message : "") + ")").slice(0, 5).join("; ")))`)
 	require.Empty(t, found)
+}
+
+// inspect opens a page and looks at it in every form: it is accessible, light and dark, and fits a screen and a phone.
+func (p *tab) inspect(t *testing.T, path, name string) {
+	t.Helper()
+	p.theme(t, "light")
+	p.size(t, 1280, 800)
+	p.open(t, path)
+	p.accessible(t)
+	p.noSidewaysScroll(t)
+	p.picture(t, name+"-light")
+	// Only the colors change, which theme.js does once a frame is drawn, and at once.
+	eval[bool](t, p, `(() => { const still = new CSSStyleSheet(); still.replaceSync("* { transition: none !important }"); document.adoptedStyleSheets = [still];
+		document.documentElement.dataset.bsTheme = "dark"; return true })()`)
+	p.axe(t, `{runOnly: ["color-contrast"]}`)
+	p.picture(t, name+"-dark")
+	eval[bool](t, p, `document.documentElement.dataset.bsTheme = "light", true`)
+	p.size(t, 375, 800)
+	p.noSidewaysScroll(t)
+	p.picture(t, name+"-phone")
+	p.size(t, 1280, 800)
 }
 
 // picture takes a screenshot, where the flag says so.

@@ -15,8 +15,8 @@ type making struct {
 	Path string
 	// What the account may do now.
 	CanEdit, CanClone, CanDelete, CanCorrect, CanRenew bool
-	// Audience and Reach lead to the pages of the list and of who can be reached.
-	Audience, Reach bool
+	// Audience, Reach and Trial lead to the pages of the list, of who can be reached, and of tests, dry runs and approval.
+	Audience, Reach, Trial bool
 }
 
 func newMaking(c *call) making {
@@ -27,6 +27,7 @@ func newMaking(c *call) making {
 		ID: t.ID, Path: taskPath(t.ID), CanEdit: author && open, CanClone: author, CanDelete: author && t.State == push.TaskDraft,
 		CanCorrect: c.may(auth.Approver) && t.State == push.TaskScheduled, CanRenew: author && t.State == push.TaskDraft && t.ProductCode != "",
 		Audience: true, Reach: open || t.State == push.TaskScheduled,
+		Trial: author && (open || t.State == push.TaskScheduled),
 	}
 }
 

@@ -36,6 +36,7 @@ func (k *Console) Routes() []Route {
 	k.profileRoutes(t)
 	k.taskListRoutes(t)
 	k.taskRoutes(t)
+	k.trialRoutes(t)
 	k.sendRoutes(t)
 	k.resultRoutes(t)
 	k.recipientRoutes(t)

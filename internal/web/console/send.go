@@ -169,6 +169,11 @@ func (k *Console) checkWhen(p *sendPage) (lines []finding) {
 	} else {
 		lines = append(lines, finding{Level: "ok", Key: "send.check_no_rate"})
 	}
+	if p.Approval.Missing() {
+		lines = append(lines, finding{Level: "warn", Key: "send.check_approval"})
+	} else if p.Approval.Required {
+		lines = append(lines, finding{Level: "ok", Key: "send.check_approved"})
+	}
 	if p.OnUnknown == "resend" {
 		lines = append(lines, finding{Level: "warn", Key: "send.check_twice"})
 	}
@@ -299,7 +304,7 @@ func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
 func sendRefusals() []push.RefusalCode {
 	return []push.RefusalCode{
 		push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf,
-		push.RefusedUnknownVariable, push.RefusedAppPaused,
+		push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedNotApproved,
 	}
 }
 
