@@ -103,7 +103,11 @@ func (r *demoRun) awaitEvents(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for until := time.Now().Add(eventsWithin); ; {
-		task, err := r.s.store.Task(ctx, r.task.ID)
+		var err error
+		if r.delivered, r.failed, err = r.deliveries(ctx); err != nil {
+			return err
+		}
+		task, err := r.s.store.Task(ctx, r.task.ID) // after the deliveries, so that its counts have at least those
 		if err != nil {
 			return err
 		}
@@ -113,9 +117,6 @@ func (r *demoRun) awaitEvents(ctx context.Context) error {
 			}
 		}
 		r.task = task
-		if r.delivered, r.failed, err = r.deliveries(ctx); err != nil {
-			return err
-		}
 		b.set(int64(r.delivered + r.failed))
 		if r.delivered+r.failed >= want || time.Now().After(until) {
 			return nil // the check says what is missing
