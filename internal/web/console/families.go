@@ -99,7 +99,7 @@ const (
 func auditActions() []string {
 	return []string{
 		didAccountDisable, didAccountEnable, didAppAdd, didAppCallback, didAppConnection, didAppPause, didAppResume, didAppSettings, didPermitRetry, didProductAdd, didProductSet, didProductShelf, didScheduleDelete, didSchedulePause, didScheduleResume, didSuppressionAdd, didSuppressionRemove, didTemplateAdd, didTemplateSet, didTemplateSync, didTokenCreate, didTokenRevoke,
-		"account.add", "account.password", "list.delete", "list.upload", "schedule.create", "task.approve", "task.audience", "task.cancel", "task.change",
+		"account.add", "account.password", "list.delete", "list.upload", "schedule.create", "task.approval_void", "task.approve", "task.audience", "task.cancel", "task.change",
 		"task.clone", "task.create", "task.delete", "task.dry_run", "task.export", "task.pause", "task.product", "task.rate", "task.reach", "task.reject",
 		"task.resend", "task.resolve", "task.resume", "task.send", "task.test", "task.unschedule",
 	}
