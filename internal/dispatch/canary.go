@@ -74,9 +74,10 @@ func (r *run) bound(want int) int {
 }
 
 // ahead is how many slots to have at hand for a claim of n. The canary's calls come one after the other, so each would wait anew behind
-// what other tasks hold already: it has a block of slots, and forfeits most of them, once.
+// what other tasks hold already: it has a block of slots, and forfeits most of them, once. Of a budget it takes no more than it calls: what it
+// held would be lacking to others.
 func (r *run) ahead(n int) int {
-	if r.canary == nil {
+	if r.canary == nil || r.d.gate.budgeted(r.TaskID) {
 		return n
 	}
 	return max(n, r.d.slots.batch())

@@ -124,6 +124,13 @@ func (g *gate) pace(app int32, task int64) (p *pacer, probe bool) {
 	return g.pacers[task], seen.Probe
 }
 
+// budgeted says whether the calls of a task count against a budget of the day.
+func (g *gate) budgeted(task int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen[task].Budgeted
+}
+
 // close shuts the task's gate at once, on this process.
 func (g *gate) close(task int64) {
 	g.mu.Lock()

@@ -138,12 +138,7 @@ func TestQuota_IsAskedOfTheChannelsInWhichTheAppSends(t *testing.T) {
 	b.send(task.ID)
 	b.eventually("the quota of subscribe messages is asked for", func() bool { return quota().Limit != nil })
 	b.wait(task.ID, push.TaskPaused)
-	b.exec(`UPDATE app SET quota_asked_at = NULL, quota_limit = NULL, quota_used = NULL, quota_until = NULL`)
-	b.exec(`UPDATE task SET state = 'sending', causes = '{}'`)
-	b.eventually("it is known to be used up", func() bool { return quota().Limit != nil && quota().OutUntil != nil })
 	require.EqualValues(t, 8, *quota().Limit)
-	require.EqualValues(t, 8, *quota().Used)
-	b.wait(task.ID, push.TaskPaused)
 
 	b.faults(sim.Faults{})
 	b.exec(`UPDATE app SET quota_asked_at = NULL, quota_until = NULL`)

@@ -63,6 +63,8 @@ type TaskGate struct {
 	Open bool
 	// Limited: a rate, a ramp or a budget bounds its calls, so that each needs a slot.
 	Limited bool
+	// Budgeted: each of its calls counts against a budget of the day.
+	Budgeted bool
 	// Probe: it tries with one call whether the app's quota is there again.
 	Probe bool
 	// Priority weighs it against the other tasks.
@@ -75,12 +77,12 @@ func (s *Store) TaskGates(ctx context.Context, ids []int64) (map[int64]TaskGate,
 		SELECT t.id, t.state = 'sending' AND a.paused_at IS NULL,
 		       a.daily_budget > 0 OR slowed_rate(a.rate_per_second, l.slow_rate, l.slow_base, clock_timestamp() - l.slow_at) > 0
 		         OR ramped_rate(t.rate_per_second, a.rate_per_second, a.ramp_from, a.ramp_minutes, clock_timestamp() - t.started_at) > 0,
-		       coalesce(a.quota_probe_task = t.id, false), t.priority
+		       a.daily_budget > 0, coalesce(a.quota_probe_task = t.id, false), t.priority
 		  FROM task t JOIN app a ON a.id = t.app_id LEFT JOIN limiter l ON l.app_id = a.id AND l.task_id = 0 WHERE t.id = ANY ($1)`, ids)
 	gates := make(map[int64]TaskGate, len(ids))
 	var id int64
 	var g TaskGate
-	_, err := pgx.ForEachRow(rows, []any{&id, &g.Open, &g.Limited, &g.Probe, &g.Priority}, func() error { gates[id] = g; return nil })
+	_, err := pgx.ForEachRow(rows, []any{&id, &g.Open, &g.Limited, &g.Budgeted, &g.Probe, &g.Priority}, func() error { gates[id] = g; return nil })
 	return gates, wrap(err, "gates of tasks")
 }
 
