@@ -130,9 +130,6 @@ func (k *Console) uploadAudience(w http.ResponseWriter, r *http.Request, c *call
 	}
 	defer form.finish()
 	up, err := form.upload()
-	if err == nil && form.file == nil {
-		err = &push.InvalidError{Field: "file", Rule: "required", Message: "must be chosen"}
-	}
 	if err == nil {
 		up.Done = k.audited(c, store.AuditEntry{Action: "task.audience"})
 		_, err = k.d.UploadAudience(r.Context(), c.actor(), c.task.ID, up)

@@ -74,9 +74,6 @@ func (k *Console) uploadList(w http.ResponseWriter, r *http.Request, c *call) er
 	}
 	defer form.finish()
 	up, err := form.upload()
-	if err == nil && form.file == nil {
-		err = &push.InvalidError{Field: "file", Rule: "required", Message: "must be chosen"}
-	}
 	if err == nil {
 		up.Done = k.audited(c, store.AuditEntry{Action: "list.upload"})
 		_, err = k.d.UploadList(r.Context(), c.actor(), c.app.Key, form.Get("name"), up)

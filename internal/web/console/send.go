@@ -72,7 +72,7 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 		p.When = "at"
 	}
 	if p.Scheduled && p.At.Value == "" {
-		p.At.Value = t.StartAt.In(k.cfg.Location).Format(localTime) // a scheduled task has one
+		p.At.Value = t.StartAt.In(k.cfg.Location).Format(formTime) // a scheduled task has one
 	}
 	var err error
 	if p.App, err = k.store.App(ctx, t.App); err != nil {
@@ -106,9 +106,6 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 	}
 	return p, nil
 }
-
-// localTime is how an input of the type datetime-local writes a time.
-const localTime = "2006-01-02T15:04"
 
 // checks are what a look at the rows tells before anybody presses the button; the button looks again at all of it.
 func (k *Console) checks(p *sendPage) []finding {
@@ -245,7 +242,7 @@ func (k *Console) sendTime(p *sendPage) (*time.Time, error) {
 		at := k.cfg.Now().Add(time.Duration(n) * time.Minute).Truncate(time.Second)
 		return &at, nil
 	case "at":
-		at, err := time.ParseInLocation(localTime, p.At.Value, k.cfg.Location)
+		at, err := time.ParseInLocation(formTime, p.At.Value, k.cfg.Location)
 		if err != nil {
 			return nil, &push.InvalidError{Field: "at", Rule: "bad_time", Message: "must be a time"}
 		}

@@ -182,7 +182,11 @@ type columnOption struct {
 // upload is what the form says of the file.
 func (f *uploadForm) upload() (dispatch.Upload, error) {
 	up := dispatch.Upload{Body: f.file, Filename: f.filename, ContentType: f.contentType, IDColumn: f.Get("user_id_column"), Header: f.Get("header") != "", AskColumn: true}
-	return up, narrow(&up, f.Values)
+	err := narrow(&up, f.Values)
+	if err == nil && f.file == nil {
+		err = &push.InvalidError{Field: "file", Rule: "required", Message: "must be chosen"}
+	}
+	return up, err
 }
 
 // refuse puts into the form what is wrong with the file or a field; it is false if the error is none of a person's.
