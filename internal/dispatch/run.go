@@ -170,7 +170,8 @@ func (r *run) claim(ctx context.Context) error {
 			return nil
 		}
 		pacer, probe := r.d.gate.pace(r.AppID, r.TaskID)
-		if r.probing = r.probing || probe; probe {
+		r.Probe, r.probing = probe, r.probing || probe
+		if probe {
 			if r.inFlight > 0 || len(r.done) > 0 {
 				return nil
 			}

@@ -149,6 +149,9 @@ type Run struct {
 	// PastCanary says that the run may only claim while the task's canary has passed: one that was told to begin another is to end. The
 	// caller sets it.
 	PastCanary bool
+	// Probe says that the run knows that it is to find out, with one call, whether the app's quota is back. One that does not know may
+	// claim nothing while its task does so. The caller sets it, before each claim.
+	Probe bool
 }
 
 // QueueFreed queues a chunk that was freed, in the place in the window which its dead run had. ok is false if its task is not sending

@@ -77,16 +77,17 @@ func (s *Store) Claim(ctx context.Context, run Run, lo, hi int32, margin time.Du
 	return c, nil
 }
 
-// fenceOpen is the first statement of a claim: it updates the chunk's row under the lease, while the task is sending, and not in a
-// canary that this run is no part of, and takes
-// the shared side of the lock against moves of openids. It also says what of the app's courtesies the claim must look up.
+// fenceOpen is the first statement of a claim: it updates the chunk's row under the lease, while the task is sending, and neither in a
+// canary that this run is no part of nor in a probe of the quota that it does not know of, and takes the shared side of the lock against
+// moves of openids. It also says what of the app's courtesies the claim must look up.
 func (s *Store) fenceOpen(ctx context.Context, run Run) (look courtesy, err error) {
 	err = s.db(ctx).QueryRow(ctx, `
 		UPDATE chunk c SET updated_at = clock_timestamp() FROM task t JOIN app a ON a.id = t.app_id
 		 WHERE c.task_id = $1 AND c.no = $2 AND c.lease = $3 AND c.state = 'running'
 		   AND t.id = c.task_id AND t.state = 'sending' AND a.paused_at IS NULL AND (NOT $5 OR t.canary_passed_at IS NOT NULL)
+		   AND ($6 OR a.quota_probe_task IS DISTINCT FROM t.id)
 		RETURNING pg_advisory_xact_lock_shared($4, t.app_id), `+boundTx+`, a.daily_cap, `+anySuppressed("t.app_id"),
-		run.TaskID, run.No, run.Lease, lockMoves, run.PastCanary).Scan(nil, nil, &look.cap, &look.suppress)
+		run.TaskID, run.No, run.Lease, lockMoves, run.PastCanary, run.Probe).Scan(nil, nil, &look.cap, &look.suppress)
 	if !isNoRows(err) {
 		return look, err
 	}

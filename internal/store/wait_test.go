@@ -222,6 +222,24 @@ func TestClaim_PastTheCanary_EndsWhereTheTaskBeginsAfresh(t *testing.T) {
 	require.Len(t, claim.Sending, 1)
 }
 
+// A run that goes on from before its task became the probe of the app's quota, and takes it for a task like any other, claims nothing.
+func TestClaim_OfAProbeThatItDoesNotKnowOf_IsClosed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.users(1, "1", "o1")
+	task := b.sending(10, "1")
+	run := b.run(task, 0)
+	b.exec(`UPDATE app SET quota_probe_task = $1, quota_until = now()`, task)
+	_, err := b.st.Claim(t.Context(), run, 0, 10, time.Minute)
+	require.ErrorIs(t, err, store.ErrClosed)
+	_, err = b.st.ClaimAmbiguous(t.Context(), run, 10, time.Minute)
+	require.ErrorIs(t, err, store.ErrClosed)
+	run.Probe = true
+	claim, err := b.st.Claim(t.Context(), run, 0, 1, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, claim.Sending, 1)
+}
+
 // A task that finds out whether the quota is back does so with one chunk, whatever its window.
 func TestQueueChunks_OfAQuotaProbe_IsOneChunk(t *testing.T) {
 	t.Parallel()
