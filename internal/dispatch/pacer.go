@@ -46,10 +46,15 @@ type pacer struct {
 	mu    sync.Mutex
 	slots []time.Time // in order
 	// free are calls that were granted for any time: there is a budget, and no rate.
-	free  int
-	far   time.Duration
-	lag   [clockSamples]time.Duration
-	heard int
+	free int
+	far  time.Duration
+	// own is the mean time from one of this process's slots to the next: other daemons have those between. blockAt and blockN are the
+	// last block.
+	own     time.Duration
+	blockAt time.Time
+	blockN  int
+	lag     [clockSamples]time.Duration
+	heard   int
 	// wanted is what a run lacked last, at wantedAt; waiting are the calls without a time.
 	wanted   int
 	wantedAt time.Time
@@ -143,11 +148,25 @@ func (p *pacer) ask(ctx context.Context, want, unused int) time.Duration {
 		p.slots = append(p.slots, now.Add(got.First.Sub(got.Now)+time.Duration(k)*got.Gap))
 	}
 	slices.SortFunc(p.slots, time.Time.Compare)
-	p.far = min(max(time.Duration(p.inFlight/2)*got.Gap, slotFarMin), slotFarMax)
+	p.look(got)
 	if got.N > 0 || got.UsedUp {
 		p.announce()
 	}
 	return got.Wait
+}
+
+// look sets how far ahead rows are claimed, by how many slots of this process a span holds. p.mu is held.
+func (p *pacer) look(got store.Slots) {
+	if got.N == 0 {
+		return
+	}
+	if p.blockN == 0 {
+		p.own = got.Gap
+	} else {
+		p.own += (min(max(got.Gap, got.First.Sub(p.blockAt)/time.Duration(p.blockN)), slotFarMax) - p.own) / 4
+	}
+	p.blockAt, p.blockN = got.First, got.N
+	p.far = min(max(time.Duration(p.inFlight/2)*p.own, slotFarMin), slotFarMax)
 }
 
 // announce wakes who waits for slots. p.mu is held.

@@ -85,12 +85,12 @@ func TestPacer_CallsStartAtTheirSlots_WhateverTheDatabasesClock(t *testing.T) {
 	}
 }
 
-func TestPacer_SlotMissedByMoreThan8ms_IsForfeitedAndNotUsedLate(t *testing.T) {
+func TestPacer_SlotMissedByMoreThanSlotLate_IsForfeitedAndNotUsedLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := paced(t, &grant{block: 5, gap: 10 * time.Millisecond})
 		begun := time.Now()
-		require.True(t, p.wait(t.Context(), begun.Add(-slotLate), always), "8 ms are within the limit's 2 %")
+		require.True(t, p.wait(t.Context(), begun.Add(-slotLate), always), "slotLate is within the limit's 2 %")
 		require.Equal(t, begun, time.Now())
 		require.True(t, p.wait(t.Context(), begun.Add(-slotLate-time.Nanosecond), always))
 		require.GreaterOrEqual(t, time.Since(begun), 50*time.Millisecond, "it waited for a slot that comes")
@@ -127,6 +127,22 @@ func TestPacer_FewSlots_ComeTogetherUntilTheFirstIsSoon(t *testing.T) {
 		p.giveBack([]time.Time{now.Add(60 * time.Millisecond), now.Add(70 * time.Millisecond)})
 		require.Len(t, p.reserve(2, 2), 2, "all that is asked for is there")
 	})
+}
+
+// Of a rate that several daemons share, each has a part of the slots: as many calls in flight reach further ahead.
+func TestPacer_OfManyDaemons_ClaimsFurtherAhead(t *testing.T) {
+	t.Parallel()
+	for daemons, far := range map[int]time.Duration{1: 50 * time.Millisecond, 3: slotFarMax} {
+		p := newPacer(slog.New(slog.DiscardHandler), 500, nil)
+		first, gap, block := time.Now(), 200*time.Microsecond, 250
+		for range 50 {
+			p.look(store.Slots{First: first, N: block, Gap: gap})
+			first = first.Add(time.Duration(daemons*block) * gap)
+		}
+		require.InDelta(t, float64(far), float64(p.far), float64(time.Millisecond), "%d daemons", daemons)
+		p.look(store.Slots{First: first.Add(-time.Hour), N: block, Gap: gap})
+		require.GreaterOrEqual(t, p.far, slotFarMin, "the database's clock was set back")
+	}
 }
 
 func TestPacer_CanaryThatCallsOneByOne_HasItsNextSlotsAtHand(t *testing.T) {
