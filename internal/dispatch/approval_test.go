@@ -215,3 +215,27 @@ func TestApproval_NoScheduleRunsWithout(t *testing.T) {
 	_, err = b.d.ResumeSchedule(t.Context(), "approver", s.ID)
 	refused(t, err, push.RefusedNotApproved)
 }
+
+func TestSendSeen_WhatIsNotWhatWasSeen_IsRefusedAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	task := b.draft(b.users(1, 1))
+	seen := task.ContentHash
+	_, err := b.d.ChangeTask(t.Context(), "other", task.ID, func(s *push.TaskSpec) error { s.Topic = "另一个"; return nil })
+	require.NoError(t, err)
+	for _, hash := range []string{"", seen, seen[:12]} {
+		for _, at := range []*time.Time{nil, in(time.Hour)} {
+			_, err = b.d.SendSeen(t.Context(), "second", task.ID, at, hash)
+			refused(t, err, push.RefusedContentChanged)
+		}
+	}
+	task, err = b.st.Task(t.Context(), task.ID)
+	require.NoError(t, err)
+	require.Equal(t, push.TaskDraft, task.State)
+	task, err = b.d.SendSeen(t.Context(), "second", task.ID, in(time.Hour), task.ContentHash[:12])
+	require.NoError(t, err)
+	_, err = b.d.SendSeen(t.Context(), "second", task.ID, in(2*time.Hour), seen)
+	refused(t, err, push.RefusedContentChanged)
+	_, err = b.d.SendSeen(t.Context(), "second", task.ID, nil, task.ContentHash)
+	refused(t, err, push.RefusedAlreadyScheduled)
+}

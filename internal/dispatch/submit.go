@@ -16,6 +16,22 @@ const maxAhead = 366 * 24 * time.Hour
 // *push.Refusal, and then nothing is changed: the compare-and-set of the state and the start job are one transaction
 // (invariant 1).
 func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.Time) (push.Task, error) {
+	return d.send(ctx, actor, id, at, func(push.Task) error { return nil })
+}
+
+// SendSeen is [Dispatcher.Send] of a task as a person has seen it, by the content_hash of what was looked at, or at least its first 12
+// digits: what was changed since, its content or whom it goes to, is not sent, and refused as content_changed.
+func (d *Dispatcher) SendSeen(ctx context.Context, actor string, id int64, at *time.Time, hash string) (push.Task, error) {
+	return d.send(ctx, actor, id, at, func(t push.Task) error {
+		if push.NamesHash(hash, t.ContentHash) {
+			return nil
+		}
+		return &push.Refusal{Code: push.RefusedContentChanged, TaskID: t.ID, State: t.State}
+	})
+}
+
+// send asks seen, under the lock of a task that can be sent, whether it is the one that is meant.
+func (d *Dispatcher) send(ctx context.Context, actor string, id int64, at *time.Time, seen func(push.Task) error) (push.Task, error) {
 	if at != nil {
 		if wait := time.Until(*at); wait <= 0 || wait > maxAhead {
 			return push.Task{}, &push.InvalidError{Field: "at", Rule: "bad_time", Message: "must lie in the future, at most a year ahead"}
@@ -23,11 +39,14 @@ func (d *Dispatcher) Send(ctx context.Context, actor string, id int64, at *time.
 	}
 	return d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
 		from := []push.TaskState{push.TaskDraft, push.TaskMissed}
+		if t.State != push.TaskScheduled && !slices.Contains(from, t.State) {
+			return alreadySent(t)
+		}
+		if err := seen(t); err != nil {
+			return err
+		}
 		if t.State == push.TaskScheduled {
 			return d.move(ctx, t, at)
-		}
-		if !slices.Contains(from, t.State) {
-			return alreadySent(t)
 		}
 		if err := d.freeze(ctx, actor, t, at); err != nil {
 			return err

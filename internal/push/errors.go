@@ -144,7 +144,7 @@ func (r *Refusal) ZH() string {
 	case RefusedOwnTask:
 		return "不能审批自己创建或修改的任务,请由另一位同事审批"
 	case RefusedContentChanged:
-		return "内容或名单已变更,请重新查看后再审批"
+		return "内容或名单已变更,请重新查看"
 	}
 	return string(r.Code)
 }
