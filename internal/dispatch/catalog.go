@@ -118,6 +118,18 @@ func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Produ
 	return d.st.UpsertProduct(ctx, app.ID, p)
 }
 
+// AddProduct is [Dispatcher.PutProduct] of a product that there is not yet.
+func (d *Dispatcher) AddProduct(ctx context.Context, p push.Product) (push.Product, error) {
+	if err := p.Validate(); err != nil {
+		return push.Product{}, err
+	}
+	app, err := d.st.App(ctx, p.App)
+	if err != nil {
+		return push.Product{}, err
+	}
+	return d.st.InsertProduct(ctx, app.ID, p)
+}
+
 // PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says
 // nothing of it ([push.Template.Keep]). What people have accepted follows it: of one that is a long-term one, or was, the counters are made so.
 func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {

@@ -29,6 +29,28 @@ func (s *Store) UpsertProduct(ctx context.Context, appID int32, p push.Product) 
 	return s.Product(ctx, appID, p.Code)
 }
 
+// InsertProduct adds a product. A code that is taken is an *push.InvalidError.
+func (s *Store) InsertProduct(ctx context.Context, appID int32, p push.Product) (push.Product, error) {
+	tag, err := s.db(ctx).Exec(ctx, `
+		INSERT INTO product (app_id, code, title, price, on_shelf) VALUES ($1, $2, $3, $4::bigint / 100.0, $5) ON CONFLICT (app_id, code) DO NOTHING`,
+		appID, p.Code, p.Title, int64(p.Price), p.OnShelf)
+	if err == nil && tag.RowsAffected() == 0 {
+		return push.Product{}, &push.InvalidError{Field: "code", Rule: "taken", Message: "is the code of another product"}
+	}
+	if err != nil {
+		return push.Product{}, wrap(err, "insert product %q", p.Code)
+	}
+	return s.Product(ctx, appID, p.Code)
+}
+
+// LockProduct finds a product by its code and locks its row until the transaction ends.
+func (s *Store) LockProduct(ctx context.Context, appID int32, code string) (push.Product, error) {
+	rows, _ := s.db(ctx).Query(ctx, `
+		SELECT `+productColumns+` FROM product p JOIN app a ON a.id = p.app_id WHERE p.app_id = $1 AND p.code = $2 FOR NO KEY UPDATE OF p`, appID, code)
+	p, err := pgx.CollectExactlyOneRow(rows, scanProduct)
+	return p, wrap(err, "product %q", code)
+}
+
 // Product finds a product by its code.
 func (s *Store) Product(ctx context.Context, appID int32, code string) (push.Product, error) {
 	rows, _ := s.db(ctx).Query(ctx, `SELECT `+productColumns+` FROM product p JOIN app a ON a.id = p.app_id WHERE p.app_id = $1 AND p.code = $2`, appID, code)

@@ -33,12 +33,8 @@ type check struct {
 // appOfList finds the app of a page that shows one app at a time: the one that the page names, or that was chosen in the header, or the first.
 // ok is false where the account sees none. One that it does not see does not exist.
 func (c *call) appOfList() (app push.App, ok bool, err error) {
-	if key := c.value("app"); key != "" {
-		app, err = c.appNamed(key)
-		return app, err == nil, err
-	}
-	if app, ok = c.chosenApp(); ok || len(c.apps) == 0 {
-		return app, ok, nil
+	if app, ok, err = c.appOf(); ok || err != nil || len(c.apps) == 0 {
+		return app, ok, err
 	}
 	return c.apps[0], true, nil
 }

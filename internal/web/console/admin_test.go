@@ -138,13 +138,13 @@ func TestAdminApp_SettingsAreSavedOrRefusedAtTheirField(t *testing.T) {
 		{"quiet_from", "25:00", "时间不正确"}, {"quiet_to", "", "填写不完整"}, {"daily_cap", "99999", "超出允许的范围"}, {"permit_source", "both", "来源不存在"},
 		{"daily_budget", "-5", "超出允许的范围"},
 	} {
-		r := c.post(t, "/console/apps/health_applet/settings", form(tc.name, tc.value))
+		r := c.saves(t, "/console/apps/health_applet/settings", form(tc.name, tc.value))
 		require.Equal(t, http.StatusUnprocessableEntity, r.status, tc.name)
 		require.Equal(t, tc.text, errorAt(r.body, tc.name), tc.name)
 	}
 	require.Empty(t, b.audited(t), "what was refused is not there")
 
-	r := c.post(t, "/console/apps/health_applet/settings", form())
+	r := c.saves(t, "/console/apps/health_applet/settings", form())
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	app, err := b.store.App(t.Context(), "health_applet")
 	require.NoError(t, err)
@@ -171,15 +171,15 @@ func TestAdminApp_SecretsAreWrittenAndNeverShown(t *testing.T) {
 	b := setup(t)
 	c := b.as(t, "admin")
 	const secret, token, key = "NewSecret42", "CallbackToken9", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
-	r := c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {""}, "base_url": {"ftp://x"}, "secret": {secret}})
+	r := c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {""}, "base_url": {"ftp://x"}, "secret": {secret}})
 	require.Equal(t, http.StatusUnprocessableEntity, r.status)
 	require.Equal(t, "必填", errorAt(r.body, "appid"))
 	require.NotContains(t, r.body, secret, "not even in the form that was refused")
-	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"ftp://x"}})
+	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"ftp://x"}})
 	require.Equal(t, "网址不正确", errorAt(r.body, "base_url"))
-	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}})
+	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}})
 	require.Equal(t, "已被使用", errorAt(r.body, "appid"))
-	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"http://127.0.0.1:1"}, "secret": {secret}}).status)
+	require.Equal(t, http.StatusSeeOther, c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"http://127.0.0.1:1"}, "secret": {secret}}).status)
 
 	r = c.post(t, "/console/apps/health_applet/callback", url.Values{"mode": {"safe"}, "token": {"?"}, "encoding_aes_key": {key}})
 	require.Equal(t, "必须是3–32位字母或数字", errorAt(r.body, "token"))
@@ -285,7 +285,7 @@ func TestAdminProducts_AreAddedChangedAndPutOnTheShelf(t *testing.T) {
 	require.Contains(t, list, "/console/apps/health_applet/products/a%2Fb%3Fc", "a code with odd letters has its page")
 	require.Contains(t, c.get(t, "/console/apps/health_applet/products/a%2Fb%3Fc").body, "步数礼品")
 	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/health_applet/products/1989/shelf", url.Values{"on_shelf": {"false"}}).status)
-	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"300"}, "on_shelf": {"true"}}).status)
+	require.Equal(t, http.StatusSeeOther, c.saves(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"300"}, "on_shelf": {"true"}}).status)
 	p, err := b.store.Product(t.Context(), b.health.ID, "1989")
 	require.NoError(t, err)
 	require.Equal(t, "新标题", p.Title)
@@ -307,18 +307,18 @@ func TestAdminTemplates_FieldsAreCheckedOneByOne(t *testing.T) {
 	require.Contains(t, c.get(t, path).body, `value="{{topic}}"`)
 	form := url.Values{"name": {"新名称"}, "channel": {"form_id"}, "page": {"pages/x?id={{product.code}}"},
 		"fields[0].key": {"keyword1"}, "fields[0].value": {"{{topik}}"}, "fields[1].key": {"?"}, "fields[1].value": {"x"}, "fields[1].color": {"red"}, "fields[3].key": {"keyword1"}, "fields[3].value": {"{{"}}
-	r := c.post(t, path, form)
+	r := c.saves(t, path, form)
 	require.Equal(t, http.StatusUnprocessableEntity, r.status)
 	require.Equal(t, "模板使用了未知的变量", errorAt(r.body, "fields[0].value"))
 	require.Equal(t, "编号格式不正确", errorAt(r.body, "fields[1].key"))
 	require.Equal(t, "颜色格式不正确", errorAt(r.body, "fields[1].color"))
 	require.Equal(t, "重复", errorAt(r.body, "fields[2].key"), "the empty row does not count")
 	require.Equal(t, "表达式不正确", errorAt(r.body, "fields[2].value"))
-	more := c.post(t, path, url.Values{"name": {"新名称"}, "more": {"1"}, "fields[0].key": {"keyword1"}})
+	more := c.saves(t, path, url.Values{"name": {"新名称"}, "more": {"1"}, "fields[0].key": {"keyword1"}})
 	require.Contains(t, more.body, `name="fields[1].key"`, "another row")
-	require.Equal(t, "字段数量不正确", strings.TrimSpace(between(c.post(t, path, url.Values{"name": {"x"}, "channel": {"form_id"}}).body, `<p class="wrong">`, "<")))
+	require.Equal(t, "字段数量不正确", strings.TrimSpace(between(c.saves(t, path, url.Values{"name": {"x"}, "channel": {"form_id"}}).body, `<p class="wrong">`, "<")))
 
-	r = c.post(t, path, url.Values{"name": {"新名称"}, "channel": {"form_id"}, "page": {"pages/x"}, "fields[0].key": {"keyword1"}, "fields[0].label": {"活动主题"},
+	r = c.saves(t, path, url.Values{"name": {"新名称"}, "channel": {"form_id"}, "page": {"pages/x"}, "fields[0].key": {"keyword1"}, "fields[0].label": {"活动主题"},
 		"fields[0].value": {"{{topic}}!"}, "fields[0].color": {"#EE0000"}, "fields[0].too_long": {"cut"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	got, err := b.store.Template(t.Context(), b.health.ID, "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0")
@@ -388,7 +388,7 @@ func TestAdminSuppressions_AreSearchedAddedAndRemoved(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, r.status)
 	require.Contains(t, r.body, "第 3 行")
 	require.NotContains(t, c.get(t, "/console/suppressions").body, "群发投诉", "if a line is wrong, nobody is added")
-	require.Equal(t, "数量不正确", errorAt(add(strings.Repeat("7\n", 10001), "health_applet").body, "people"))
+	require.Equal(t, "一次须为1到10000条", errorAt(add(strings.Repeat("7\n", 10001), "health_applet").body, "people"))
 	require.Equal(t, http.StatusSeeOther, add("1\r\n2\r\n4711", "health_applet").status)
 	require.Equal(t, http.StatusSeeOther, add("9", "*").status)
 	require.Equal(t, map[string]any{"app": "*", "by": "user_id", "added": 1.0, "already": 0.0}, b.audited(t)[0].Detail, "no person is in the log")
@@ -490,7 +490,7 @@ func TestAdminAudit_IsFilteredPagedAndNothingEditsIt(t *testing.T) {
 	operator := b.as(t, "operator")
 	require.Equal(t, http.StatusSeeOther, operator.post(t, "/console/apps/health_applet/pause", nil).status)
 	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/other/pause", nil).status)
-	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"250"}, "on_shelf": {"true"}}).status)
+	require.Equal(t, http.StatusSeeOther, c.saves(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"250"}, "on_shelf": {"true"}}).status)
 	rows := func(path string) int { return strings.Count(c.get(t, path).body, `data-label="操作"`) }
 	require.Equal(t, 3, rows("/console/audit"))
 	require.Equal(t, 1, rows("/console/audit?actor=operator"))

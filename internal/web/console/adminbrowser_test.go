@@ -40,7 +40,7 @@ func TestBrowserAdmin_WhatIsWatched_IsAccessibleAndFits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	s := b.stockedAdmin(t)
-	require.Equal(t, http.StatusSeeOther, b.as(t, "author").post(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"250"}, "on_shelf": {"true"}}).status)
+	require.Equal(t, http.StatusSeeOther, b.as(t, "author").saves(t, "/console/apps/health_applet/products/1989", url.Values{"title": {"新标题"}, "price": {"250"}, "on_shelf": {"true"}}).status)
 	p := b.tab(t)
 	p.login(t, "admin")
 	p.look(t, "permits?app=health_applet", "schedules", fmt.Sprintf("schedules/%d", s.ID), "suppressions", "accounts", "tokens", "audit")

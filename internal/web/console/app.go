@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,8 @@ type appPage struct {
 	TestedFor int
 	Advice    both
 	Settings  []*field
+	// SettingsShown and ConnectionShown are what those two forms were made from.
+	SettingsShown, ConnectionShown formState
 	// Connection is appid, address and secret.
 	Connection []*field
 	// CallbackURL is what is entered at the platform, CallbackMode the mode in force; empty for none.
@@ -51,7 +54,7 @@ func (k *Console) newAppPage(ctx context.Context, c *call) (*appPage, error) {
 		Pause:  sure{Action: path + "/pause", Button: "app.pause", Question: "app.pause_sure", Yes: "app.pause_yes", Danger: true},
 		Resume: sure{Action: path + "/resume", Button: "app.resume", Question: "app.resume_sure", Yes: "app.resume_yes"},
 	}
-	p.Settings = settingsFields(a.AppSettings)
+	p.Settings, p.SettingsShown.Seen, p.ConnectionShown.Seen = settingsFields(a.AppSettings), seenOf(a.AppSettings), seenOf(connectionOf(a))
 	p.Connection = []*field{
 		{Name: "appid", Label: "app.appid", Hint: "app.appid_hint", Type: "text", Value: a.AppID, Required: true},
 		{Name: "base_url", Label: "app.base_url", Hint: "app.base_url_hint", Type: "url", Value: a.BaseURL, Required: true},
@@ -136,14 +139,30 @@ func (k *Console) againApp(ctx context.Context, c *call, wrong error, fields fun
 	if err != nil {
 		return reply{}, err
 	}
-	c.fill(fields(p))
+	form := fields(p)
+	shown := &p.SettingsShown
+	if form[0].Name == "appid" {
+		shown = &p.ConnectionShown
+	}
+	if shown.Stale, err = k.staleOf(ctx, wrong, c.app.ID, "app:"+c.app.Key, form...); err != nil {
+		return reply{}, err
+	}
+	c.fill(form)
+	if shown.Stale != nil {
+		out := invalid("app", p, c.app.Key).under(upToApps()...)
+		out.status = http.StatusConflict
+		return out, nil
+	}
 	return invalid("app", p, c.app.Key).under(upToApps()...), refuse(wrong, fields(p)...)
 }
 
 func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
 	before := c.app.AppSettings
 	app, err := k.d.SetAppSettings(ctx, c.actor(), c.app.Key, func(s *push.AppSettings) error {
-		before = *s
+		before, c.app.AppSettings = *s, *s
+		if err := c.checkSeen(*s); err != nil {
+			return err
+		}
 		return c.readSettings(s)
 	})
 	if wrong, ok := errors.AsType[*push.InvalidError](err); ok && strings.HasPrefix(wrong.Field, "testers[") {
@@ -183,9 +202,21 @@ func (c *call) maybe(name string) *string {
 	return &v
 }
 
+// connectionOf is how an app is reached, but for its secret.
+func connectionOf(a push.App) map[string]string {
+	return map[string]string{"appid": a.AppID, "base_url": a.BaseURL}
+}
+
 func (k *Console) setAppConnection(ctx context.Context, c *call) (reply, error) {
 	spec := dispatch.AppSpec{Key: c.app.Key, AppID: c.value("appid"), BaseURL: c.value("base_url"), Secret: c.value("secret")}
 	err := errors.Join(push.RequireText("appid", spec.AppID, 64), push.RequireText("base_url", spec.BaseURL, 512), push.CheckText("secret", spec.Secret, 256))
+	before, lerr := k.store.LockApp(ctx, c.app.Key)
+	if lerr != nil {
+		return reply{}, lerr
+	}
+	if c.app = before; err == nil {
+		err = c.checkSeen(connectionOf(before))
+	}
 	var app push.App
 	if err == nil { // an appid that is taken ends what the transaction can do, but for the page that says so
 		err = k.store.Attempt(ctx, func(ctx context.Context) error {
@@ -196,11 +227,7 @@ func (k *Console) setAppConnection(ctx context.Context, c *call) (reply, error) 
 	if err != nil {
 		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Connection })
 	}
-	type shown struct {
-		AppID   string `json:"appid"`
-		BaseURL string `json:"base_url"`
-	}
-	c.audit.Detail = changed(shown{c.app.AppID, c.app.BaseURL}, shown{app.AppID, app.BaseURL})
+	c.audit.Detail = changed(connectionOf(before), connectionOf(app))
 	if spec.Secret != "" {
 		c.audit.Detail["secret"] = "replaced"
 	}

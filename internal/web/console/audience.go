@@ -37,7 +37,11 @@ type audiencePage struct {
 	Saved                    []push.SavedList
 	SavedChoice              field
 	SavedExclude, SavedLimit field
-	Reach                    *reachPlace
+	// SavedEmpty: nobody is left of the saved list that was chosen.
+	SavedEmpty bool
+	// GoToAll asks before the list goes.
+	GoToAll sure
+	Reach   *reachPlace
 }
 
 // reachPlace is where the panel of the reach is fetched from: the dot of the partial reach_place.
@@ -68,6 +72,7 @@ func (k *Console) newAudiencePage(ctx context.Context, c *call) (audiencePage, e
 	p := audiencePage{Task: c.task, Path: taskPath(c.task.ID) + "/audience", CanChange: c.may(auth.Author) && c.task.State == push.TaskDraft}
 	p.Form = uploadView{Action: p.Path, Exclude: excludeField(""), Limit: limitField("")}
 	p.SavedExclude, p.SavedLimit = excludeField("list_"), limitField("list_")
+	p.GoToAll = sure{Action: p.Path + "/kind", Field: "audience", Value: string(push.AudienceAll), Button: "state.audience_all", Question: "audience.all_sure", Yes: "audience.all_yes", Danger: true}
 	list, err := k.store.Audience(ctx, c.task.ID)
 	if err != nil && !errors.Is(err, push.ErrNotFound) {
 		return p, err
@@ -135,11 +140,15 @@ func (k *Console) uploadAudience(w http.ResponseWriter, r *http.Request, c *call
 		_, err = k.d.UploadAudience(r.Context(), c.actor(), c.task.ID, up)
 	}
 	form.finish()
-	return k.audienceTaken(w, r, c, form.Values, err)
+	return k.audienceTaken(w, r, c, err, func(p *audiencePage) bool {
+		p.Form.Exclude.Value, p.Form.Limit.Value = form.Get("exclude_task"), form.Get("limit")
+		return p.Form.refuse(err)
+	})
 }
 
-// audienceTaken answers for a list that was taken, or refused.
-func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call, form url.Values, err error) error {
+// audienceTaken answers for a list that was taken, or refused: refuse puts what is wrong into the form that was sent, and is false if it is
+// none of a person's.
+func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call, err error, refuse func(*audiencePage) bool) error {
 	if err == nil {
 		k.answer(w, r, c, redirect(taskPath(c.task.ID)+"/audience").saying("audience.flash_taken"))
 		return nil
@@ -148,21 +157,23 @@ func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call,
 	if perr != nil {
 		return perr
 	}
-	p.Form.Exclude.Value, p.Form.Limit.Value = form.Get("exclude_task"), form.Get("limit")
-	if !p.Form.refuse(err) {
+	if !refuse(&p) {
 		return err
 	}
 	k.answer(w, r, c, audienceReply(c, p, http.StatusUnprocessableEntity))
 	return nil
 }
 
-// audited is the entry of an upload in the audit log, which belongs into the transaction that puts the list in force.
+// audited is the entry of an upload in the audit log, which belongs into the transaction that puts the list in force. Of the list of a task it
+// names the one that it takes the place of, as it was when the upload began.
 func (k *Console) audited(c *call, e store.AuditEntry) func(context.Context, push.Audience) error {
 	return func(ctx context.Context, a push.Audience) error {
 		e.Actor, e.ActorID = c.actor(), c.session.Principal.ID
 		e.Detail = map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
 		switch {
 		case c.task.ID != 0:
+			e.Detail["before"] = map[string]any{"audience_id": c.task.AudienceID, "total": c.task.Counts.Total}
+			e.Detail["after"] = map[string]any{"audience_id": a.ID, "total": a.Accepted}
 			e.Object, e.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
 		case c.app.ID != 0:
 			e.Object, e.AppID = "app:"+c.app.Key, &c.app.ID
@@ -185,13 +196,38 @@ func (k *Console) takeList(w http.ResponseWriter, r *http.Request, c *call) erro
 	if err == nil {
 		_, err = k.d.TakeList(r.Context(), c.actor(), c.task.ID, c.value("list"), up)
 	}
-	return k.audienceTaken(w, r, c, form, err)
+	return k.audienceTaken(w, r, c, err, func(p *audiencePage) bool { return p.refuseSaved(c, err) })
+}
+
+// refuseSaved puts what is wrong into the form that takes a saved list, as it was sent.
+func (p *audiencePage) refuseSaved(c *call, err error) bool {
+	c.fill([]*field{&p.SavedChoice, &p.SavedExclude, &p.SavedLimit})
+	if refusal, ok := errors.AsType[*push.Refusal](err); ok && refusal.Code == push.RefusedEmptyAudience {
+		p.SavedEmpty = true
+		return true
+	}
+	wrong, ok := fieldErrors(err)
+	for _, w := range wrong {
+		switch w.Field {
+		case "exclude_task":
+			p.SavedExclude.Rules = append(p.SavedExclude.Rules, w.Rule)
+		case "limit":
+			p.SavedLimit.Rules = append(p.SavedLimit.Rules, w.Rule)
+		case "list":
+			p.SavedChoice.Rules = append(p.SavedChoice.Rules, w.Rule)
+		default:
+			return false
+		}
+	}
+	return ok
 }
 
 // changeKind makes a draft go to a list, or to all who can be reached. Of a draft that comes to go to all the list goes.
 func (k *Console) changeKind(ctx context.Context, c *call) (reply, error) {
 	kind := push.AudienceKind(c.value("audience"))
-	_, err := k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { s.Audience = kind; return nil })
+	var was push.AudienceKind
+	_, err := k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { was, s.Audience = s.Audience, kind; return nil })
+	c.audit.Detail = changed(map[string]any{"audience": was}, map[string]any{"audience": kind})
 	return redirect(taskPath(c.task.ID) + "/audience").saying("audience.flash_kind"), err
 }
 

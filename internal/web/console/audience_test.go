@@ -285,7 +285,7 @@ func TestCalendar_ShowsTasksAndRunsInTheConfiguredZone(t *testing.T) {
 	page := c.get(t, "/console/calendar?month=2099-01").body
 	require.Contains(t, page, `<a class="entry" href="/console/tasks/1"><time datetime="2099-01-01T00:30:00&#43;08:00">00:30</time> 双十一活动`)
 	require.GreaterOrEqual(t, strings.Count(page, "每天九点和十点"), 31, "a run a day")
-	require.Contains(t, page, "当天多次")
+	require.Contains(t, page, "起,多次")
 	require.Contains(t, page, "?month=2098-12")
 	require.Contains(t, page, "?month=2099-02")
 	require.Equal(t, http.StatusOK, c.get(t, "/console/calendar?month=x").status)

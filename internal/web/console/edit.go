@@ -35,6 +35,10 @@ type editPage struct {
 	Audience, Priority, Misfire, OnUnknown, OnPriceChange field
 	Rate, NotAfter, Wait                                  field
 
+	// Shown is what the form was made from, of a task that exists. HasList: it has a list, which goes if it comes to go to all.
+	Shown   formState
+	HasList bool
+
 	Preview previewView
 }
 
@@ -80,18 +84,15 @@ func (k *Console) editRoutes(t *table) {
 }
 
 // appOf finds the app that a new task is for: the one that the form names, or that was chosen in the header, or the only one.
-func (c *call) appOf() (push.App, bool, error) {
+func (c *call) appOf() (app push.App, ok bool, err error) {
 	if key := c.value("app"); key != "" {
-		i := slices.IndexFunc(c.apps, func(a push.App) bool { return a.Key == key })
-		if i < 0 {
-			return push.App{}, false, push.ErrNotFound
-		}
-		return c.apps[i], true, nil
+		app, err = c.appNamed(key)
+		return app, err == nil, err
 	}
 	if len(c.apps) == 1 {
 		return c.apps[0], true, nil
 	}
-	app, ok := c.chosenApp()
+	app, ok = c.chosenApp()
 	return app, ok, nil
 }
 
@@ -121,6 +122,9 @@ func (k *Console) showEdit(ctx context.Context, c *call) (reply, error) {
 func (k *Console) editReply(c *call, p editPage, status int) reply {
 	out := page("edit", p)
 	out.status = status
+	if p.ID != 0 {
+		out.titled("edit.title_of", p.ID)
+	}
 	crumbs := []crumb{{Key: "tasks.title", Href: home}}
 	if p.ID != 0 {
 		crumbs = append(crumbs, crumb{Key: "task.title", Args: []any{p.ID}, Href: taskPath(p.ID)})
@@ -149,6 +153,7 @@ func (k *Console) newEditPage(ctx context.Context, app push.App, task push.Task,
 	if task.ID != 0 {
 		p.Action = taskPath(task.ID) + "/edit"
 		p.PreviewPath = p.Action + "/preview"
+		p.Shown.Seen, p.HasList = seenOf(specSeen(task.TaskSpec)), task.AudienceID != 0 || task.SourceID != 0
 	}
 	templates, err := k.store.Templates(ctx, app.ID, "", maxTemplatesShown)
 	if err != nil {
@@ -259,7 +264,16 @@ func (k *Console) changeTask(ctx context.Context, c *call) (reply, error) {
 	spec, err := k.readSpec(c, c.task.TaskSpec)
 	again := err != nil || c.value("do") != ""
 	if !again {
-		_, err = k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { *s = spec; return nil })
+		var after push.Task
+		after, err = k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error {
+			c.task.TaskSpec = *s
+			if err := c.checkSeen(specSeen(*s)); err != nil {
+				return err
+			}
+			*s = spec
+			return nil
+		})
+		c.audit.Detail = changed(specSeen(c.task.TaskSpec), specSeen(after.TaskSpec))
 		if err == nil && spec.ProductCode != "" && c.task.State == push.TaskDraft {
 			_, err = k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
 		}
@@ -278,6 +292,12 @@ func (k *Console) editAgain(ctx context.Context, c *call, app push.App, task pus
 	}
 	p.keep(c)
 	status := http.StatusUnprocessableEntity
+	if p.Shown.Stale, perr = k.staleOf(ctx, err, app.ID, "task:"+strconv.FormatInt(task.ID, 10), storedFields(task.TaskSpec, k.cfg.Location)...); perr != nil {
+		return reply{}, perr
+	}
+	if p.Shown.Stale != nil {
+		return k.editReply(c, p, http.StatusConflict), nil
+	}
 	if err == nil { // the button 更新, or that of the preview, without JavaScript
 		return k.editReply(c, p, status), nil
 	}
@@ -293,6 +313,17 @@ func (k *Console) editAgain(ctx context.Context, c *call, app push.App, task pus
 		p.refuse(w)
 	}
 	return k.editReply(c, p, status), nil
+}
+
+// storedFields are the fields of the form as a spec fills them.
+func storedFields(s push.TaskSpec, loc *time.Location) []*field {
+	var p editPage
+	p.fill(s, loc)
+	all := []*field{&p.Audience, &p.Priority, &p.Misfire, &p.OnUnknown, &p.OnPriceChange, &p.Rate, &p.NotAfter, &p.Wait}
+	for _, f := range p.lives() {
+		all = append(all, &f.field)
+	}
+	return all
 }
 
 // keep writes what was sent into the fields whose value may be none of a spec.
@@ -323,9 +354,6 @@ func (p *editPage) refuse(w fieldError) {
 	}
 }
 
-// formTime is how a browser writes a time without a zone.
-const formTime = "2006-01-02T15:04"
-
 // readSpec reads the form over a spec. What is no number or no time is an error for its field, with all else that a look at the spec finds.
 func (k *Console) readSpec(c *call, spec push.TaskSpec) (push.TaskSpec, error) {
 	var errs []error
@@ -334,12 +362,9 @@ func (k *Console) readSpec(c *call, spec push.TaskSpec) (push.TaskSpec, error) {
 		if text == "" {
 			return nil
 		}
-		if len(text) == len(formTime+":00") { // some browsers write the seconds
-			text = text[:len(formTime)]
-		}
-		t, err := time.ParseInLocation(formTime, text, k.cfg.Location)
+		t, err := parseMoment(name, text, k.cfg.Location)
 		if err != nil {
-			errs = append(errs, &push.InvalidError{Field: name, Rule: "bad_time", Message: "must be a time"})
+			errs = append(errs, err)
 			return nil
 		}
 		return &t

@@ -189,14 +189,14 @@ func TestEdit_ADraftIsChanged_AndTakesTheProductAsItIsNow(t *testing.T) {
 	require.Contains(t, c.get(t, path+"/edit/preview?"+form("row", "3").Encode()).body, "用户 3")
 	require.Contains(t, c.get(t, path+"/edit/preview?"+form("row", "99").Encode()).body, "用户 1")
 
-	require.Equal(t, http.StatusSeeOther, c.post(t, path+"/edit", form("topic", "会员日")).status)
+	require.Equal(t, http.StatusSeeOther, c.saves(t, path+"/edit", form("topic", "会员日")).status)
 	task, err = b.store.Task(t.Context(), task.ID)
 	require.NoError(t, err)
 	require.Equal(t, "会员日", task.Topic)
 	require.Equal(t, "新标题", task.Product.Title)
 	require.Equal(t, 3, task.Counts.Total, "its list stays")
 
-	require.Equal(t, http.StatusUnprocessableEntity, c.post(t, path+"/edit", form("topic", strings.Repeat("长", 11))).status)
+	require.Equal(t, http.StatusUnprocessableEntity, c.saves(t, path+"/edit", form("topic", strings.Repeat("长", 11))).status)
 	b.moved(t, task.ID, "done")
 	require.Equal(t, http.StatusConflict, c.get(t, path+"/edit").status)
 	require.Equal(t, http.StatusConflict, c.post(t, path+"/edit", form()).status)

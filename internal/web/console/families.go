@@ -95,6 +95,11 @@ const (
 	didTokenRevoke       = "token.revoke"
 )
 
+// editActions are what changes that of which there is a form.
+func editActions() []string {
+	return []string{"task.change", "task.create", didAppSettings, didAppConnection, didAppCallback, didProductAdd, didProductSet, didProductShelf, didTemplateAdd, didTemplateSet}
+}
+
 // auditActions are those that have a text: what the console and the commands write.
 func auditActions() []string {
 	return []string{

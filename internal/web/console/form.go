@@ -1,5 +1,28 @@
 package console
 
+import (
+	"time"
+
+	"minipush/internal/push"
+)
+
+// formTime is how a browser writes a time without a zone.
+const formTime = "2006-01-02T15:04"
+
+// parseMoment reads a time that a browser wrote, in a zone, to the minute: some browsers write the seconds.
+func parseMoment(name, text string, zone *time.Location) (time.Time, error) {
+	if len(text) == len(formTime+":00") {
+		if _, err := time.Parse(formTime+":05", text); err == nil {
+			text = text[:len(formTime)]
+		}
+	}
+	at, err := time.ParseInLocation(formTime, text, zone)
+	if err != nil {
+		return at, &push.InvalidError{Field: name, Rule: "bad_time", Message: "must be a time"}
+	}
+	return at, nil
+}
+
 // field is one input of a form with everything around it: the dot of the partials field, choice and area.
 type field struct {
 	// Name is the name of the field in the form, and in an *push.InvalidError.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -235,16 +236,16 @@ func (l *lookout) tell(w *watch, p store.Progress) error {
 	return nil
 }
 
+// same says whether nothing differs that the page of a task shows.
 func same(a, b store.Progress) bool {
-	if a.State != b.State || a.Counts != b.Counts || a.Note != b.Note || a.RatePerSecond != b.RatePerSecond || len(a.Causes) != len(b.Causes) {
+	if a.State != b.State || a.Counts != b.Counts || a.Note != b.Note || a.RatePerSecond != b.RatePerSecond {
 		return false
 	}
-	for i := range a.Causes {
-		if a.Causes[i] != b.Causes[i] {
-			return false
-		}
-	}
-	return true
+	return slices.Equal(a.Causes, b.Causes) && sameTime(a.StartAt, b.StartAt) && sameTime(a.StartedAt, b.StartedAt) && sameTime(a.EndedAt, b.EndedAt)
+}
+
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }
 
 // point is the rate at a time, for the chart: the time on the wall in milliseconds, for the chart knows no zones, and messages a second.

@@ -147,3 +147,14 @@ func TestStream_OneWhoTakesNothingIsDropped(t *testing.T) {
 		require.Empty(t, l.tasks, "the handler came back, and nobody watches")
 	})
 }
+
+func TestLookout_AMovedTaskIsNews(t *testing.T) {
+	t.Parallel()
+	before, after := time.Now(), time.Now().Add(time.Hour)
+	again := before
+	p := store.Progress{State: push.TaskScheduled, StartAt: &before}
+	for _, moved := range []store.Progress{{State: push.TaskScheduled, StartAt: &after}, {State: push.TaskScheduled}, {State: push.TaskScheduled, StartAt: &before, EndedAt: &after}} {
+		require.False(t, same(p, moved))
+	}
+	require.True(t, same(p, store.Progress{State: push.TaskScheduled, StartAt: &again}))
+}

@@ -51,17 +51,20 @@ func (k *Console) cloneTask(ctx context.Context, c *call) (reply, error) {
 }
 
 func (k *Console) deleteTask(ctx context.Context, c *call) (reply, error) {
+	c.audit.Detail = changed(nil, c.task.TaskSpec)
 	return redirect(home).saying("make.flash_deleted", strconv.FormatInt(c.task.ID, 10)), k.d.DeleteTask(ctx, c.task.ID)
 }
 
 // correctTask takes a scheduled task out of the schedule, to be written on.
 func (k *Console) correctTask(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.Unschedule(ctx, c.actor(), c.task.ID)
+	after, err := k.d.Unschedule(ctx, c.actor(), c.task.ID)
+	c.audit.Detail = changed(sentAs(c.task), sentAs(after))
 	return redirect(taskPath(c.task.ID)+"/edit").saying("make.flash_correct", strconv.FormatInt(c.task.ID, 10)), err
 }
 
 // renewProduct (更新) takes title, price and shelf state anew, of a draft, or of a task that waits because its product changed.
 func (k *Console) renewProduct(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
+	after, err := k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
+	c.audit.Detail = changed(c.task.Product, after.Product)
 	return redirect(taskPath(c.task.ID)).saying("make.flash_renewed", c.task.ProductCode), err
 }

@@ -66,9 +66,6 @@ func (k *Console) problem(c *call, err error) reply {
 	case refused:
 		p.Code, p.Said = "refused", both{refusal.ZH(), refusal.EN()}
 		p.Back = here(c.r)
-		if c.task.ID != 0 {
-			p.Back = taskPath(c.task.ID)
-		}
 	case unreadable:
 		p.Code, p.Said = "invalid", both{file.Code.ZH(), file.Error()}
 	case errors.Is(err, push.ErrNotFound):
@@ -85,6 +82,9 @@ func (k *Console) problem(c *call, err error) reply {
 		p.Code = "timeout"
 	default:
 		p.Code = "internal"
+	}
+	if c.task.ID != 0 {
+		p.Back = taskPath(c.task.ID)
 	}
 	return k.problemReply(c, p, err)
 }

@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 
 	"minipush/internal/push"
 	"minipush/internal/web/auth"
@@ -34,6 +36,7 @@ type productPage struct {
 	Code, Title, Price field
 	OnShelf            check
 	Product            push.Product
+	Shown              formState
 }
 
 func (k *Console) productRoutes(t *table) {
@@ -84,6 +87,9 @@ func newProductPage(c *call, product push.Product) *productPage {
 		Price:   field{Name: "price", Label: "products.price", Hint: "products.price_hint", Type: "text", Value: product.Price.Fixed(), Required: true},
 		OnShelf: check{Name: "on_shelf", Value: "true", Label: "products.on_shelf", Hint: "products.on_shelf_hint", Checked: product.OnShelf},
 	}
+	if !product.CreatedAt.IsZero() {
+		p.Shown.Seen = seenOf(product)
+	}
 	if c.form != nil {
 		p.Code.Value, p.Title.Value, p.Price.Value, p.OnShelf.Checked = c.value("code"), c.value("title"), c.value("price"), c.value("on_shelf") == "true"
 	}
@@ -108,48 +114,59 @@ func (k *Console) showProduct(ctx context.Context, c *call) (reply, error) {
 }
 
 func (k *Console) addProduct(ctx context.Context, c *call) (reply, error) {
-	code := c.value("code")
-	_, err := k.store.Product(ctx, c.app.ID, code)
-	if err == nil {
-		err = &push.InvalidError{Field: "code", Rule: "taken", Message: "is the code of another product"}
-	} else if errors.Is(err, push.ErrNotFound) {
-		err = nil
-	}
-	if err != nil {
-		p := newProductPage(c, push.Product{})
-		p.Action = pathOf("apps", c.app.Key, "new-product")
-		return invalid("product", p, c.app.Key).under(upToProducts(c.app.Key)...), refuse(err, p.fields()...)
-	}
-	return k.putProduct(ctx, c, nil, code, pathOf("apps", c.app.Key, "new-product"))
+	return k.putProduct(ctx, c, nil, k.d.AddProduct)
 }
 
 func (k *Console) setProduct(ctx context.Context, c *call) (reply, error) {
-	before, err := k.store.Product(ctx, c.app.ID, c.r.PathValue("code"))
+	before, err := k.store.LockProduct(ctx, c.app.ID, c.r.PathValue("code"))
 	if err != nil {
 		return reply{}, err
 	}
-	return k.putProduct(ctx, c, before, before.Code, productPath(c.app.Key, before.Code))
+	return k.putProduct(ctx, c, &before, k.d.PutProduct)
 }
 
-// putProduct writes what the form says of a product; action is where the form is sent again if it is wrong.
-func (k *Console) putProduct(ctx context.Context, c *call, before any, code, action string) (reply, error) {
+// putProduct writes by put what the form says of a product; before is what is stored of it, whose row is locked, nil of a new one.
+func (k *Console) putProduct(ctx context.Context, c *call, before *push.Product, put func(context.Context, push.Product) (push.Product, error)) (reply, error) {
 	price, err := push.ParsePrice(c.value("price"))
-	product := push.Product{App: c.app.Key, Code: code, Title: c.value("title"), Price: price, OnShelf: c.value("on_shelf") == "true"}
+	product := push.Product{App: c.app.Key, Code: c.value("code"), Title: c.value("title"), Price: price, OnShelf: c.value("on_shelf") == "true"}
+	p, was := newProductPage(c, push.Product{}), map[string]any(nil)
+	p.Action = pathOf("apps", c.app.Key, "new-product")
+	if before != nil {
+		p = newProductPage(c, *before)
+		product.Code, p.Code.Value, p.Action, was = before.Code, before.Code, productPath(c.app.Key, before.Code), fieldsOf(*before)
+		if err == nil {
+			err = c.checkSeen(*before)
+		}
+	}
 	if err = errors.Join(err, product.Validate()); err == nil {
-		product, err = k.d.PutProduct(ctx, product)
+		product, err = put(ctx, product)
 	}
 	if err != nil {
-		p := newProductPage(c, product)
-		p.Action, p.Code.Value = action, code
-		return invalid("product", p, code).under(upToProducts(c.app.Key)...), refuse(err, p.fields()...)
+		out := invalid("product", p, product.Code).under(upToProducts(c.app.Key)...)
+		if p.Shown.Stale, err = k.staleProduct(ctx, c, before, err); p.Shown.Stale != nil {
+			out.status = http.StatusConflict
+			return out, nil
+		}
+		return out, refuse(err, p.fields()...)
 	}
-	c.audit.Object, c.audit.Detail = "product:"+code, changed(before, product)
-	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", code), nil
+	c.audit.Object, c.audit.Detail = "product:"+product.Code, changed(was, product)
+	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", product.Code), nil
+}
+
+// staleProduct is staleOf for the form of a product; an error that says nothing of that is given back.
+func (k *Console) staleProduct(ctx context.Context, c *call, before *push.Product, err error) (*stale, error) {
+	if _, is := errors.AsType[*errStale](err); !is || before == nil {
+		return nil, err
+	}
+	shelf := strconv.FormatBool(before.OnShelf)
+	return k.staleOf(ctx, err, c.app.ID, "product:"+before.Code,
+		&field{Name: "title", Label: "products.name", Value: before.Title}, &field{Name: "price", Label: "products.price", Value: before.Price.Fixed()},
+		&field{Name: "on_shelf", Label: "products.shelf", Options: choose("state.shelf_", shelf, shelf)})
 }
 
 // turnShelf puts a product on the shelf, or takes it off.
 func (k *Console) turnShelf(ctx context.Context, c *call) (reply, error) {
-	before, err := k.store.Product(ctx, c.app.ID, c.r.PathValue("code"))
+	before, err := k.store.LockProduct(ctx, c.app.ID, c.r.PathValue("code"))
 	if err != nil {
 		return reply{}, err
 	}

@@ -23,7 +23,8 @@ type reply struct {
 	data any
 	// refresh makes htmx load the whole page anew in place of the part, which may then be none.
 	refresh bool
-	// titleArgs go into the title.
+	// title is the key of the title; empty for "<name>.title". titleArgs go into it.
+	title     string
 	titleArgs []any
 	crumbs    []crumb
 	// to is where the browser is sent; empty for a page.
@@ -66,6 +67,9 @@ func part(name, template string, data any) reply {
 
 // redirect sends the browser to another page by GET.
 func redirect(to string) reply { return reply{status: http.StatusSeeOther, to: to} }
+
+// titled gives a page another title than that of its screen.
+func (r *reply) titled(key string, args ...any) { r.title, r.titleArgs = key, args }
 
 // under says which pages are above this one.
 func (r reply) under(crumbs ...crumb) reply { r.crumbs = crumbs; return r }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"minipush/internal/dispatch"
@@ -19,7 +21,7 @@ type sendPage struct {
 	Path string
 	// Preview is the first message as it will be; nil where it cannot be made, and Broken says why.
 	Preview *dispatch.Preview
-	Broken  string
+	Broken  []wrongPart
 	Checks  []finding
 	// Now is the product as it is now; nil if there is none, or if it is gone. ProductMoved: it is not what the task has.
 	Now          *push.Product
@@ -28,19 +30,35 @@ type sendPage struct {
 	// Refused is why it was not sent; empty before it was tried. Todo is the key of what to do about it.
 	Refused both
 	Todo    string
+	// Wrong is what of the task itself stands against it, which is put right in its own form.
+	Wrong []wrongPart
+	// Shown is what the page shows: what is sent is that, or nothing.
+	Shown formState
 	// Zone is the time zone of the times, Clock the time there.
 	Zone  string
 	Clock time.Time
 	// The form.
 	When              string
+	WhenWrong         field
 	At, Minutes       field
 	Misfire, Rate     field
 	Scheduled, CanSet bool
 	// MaySend: the account may. Blocked: something stands against it that this page knows.
 	MaySend, Blocked bool
+	// MayEdit: the account may put right what is wrong with the task.
+	MayEdit bool
 	// Reach is where the page shows who can be reached.
 	Reach reachPlace
 }
+
+// wrongPart is a part of a task that is wrong: the key of what it is called, and the text of the rule or of a refusal.
+type wrongPart struct {
+	Label, Rule string
+	Said        both
+}
+
+// MoreOpen says whether something is wrong in the part of the form that is folded away.
+func (p sendPage) MoreOpen() bool { return p.Misfire.Invalid() || p.Rate.Invalid() }
 
 // finding is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
 type finding struct {
@@ -62,6 +80,7 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 	p := sendPage{
 		Task: t, Path: taskPath(t.ID), Zone: k.cfg.Location.String(), Clock: k.cfg.Now(), When: "now", Scheduled: t.State == push.TaskScheduled,
 		CanSet: t.State == push.TaskDraft || t.State == push.TaskMissed, MaySend: c.may(auth.Approver),
+		MayEdit: c.may(auth.Author) && editable(t) == nil, Shown: formState{Seen: seenOf(specSeen(t.TaskSpec))}, WhenWrong: field{Name: "when"},
 		Reach:   reachPlace{Path: taskPath(t.ID) + "/reach"},
 		At:      field{Name: "at", Label: "send.at", Hint: "send.at_hint", Type: "datetime-local", Value: c.value("at")},
 		Minutes: field{Name: "minutes", Label: "send.minutes", Type: "number", Value: c.value("minutes")},
@@ -89,14 +108,9 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 		}
 	}
 	preview, err := k.d.Preview(ctx, t.ID, 0)
-	_, wrong := errors.AsType[*push.InvalidError](err)
-	_, refused := errors.AsType[*push.Refusal](err)
-	switch {
-	case err == nil:
+	if err == nil {
 		p.Preview = &preview
-	case wrong || refused || errors.Is(err, push.ErrNotFound):
-		p.Broken = err.Error()
-	default:
+	} else if p.Broken = brokenBy(err); p.Broken == nil {
 		return p, err
 	}
 	p.Checks = k.checks(&p)
@@ -105,6 +119,34 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 		line.Text, p.Blocked = k.sentence(c, line.Key, line.Args...), p.Blocked || line.Level == "stop"
 	}
 	return p, nil
+}
+
+// brokenBy says why a message cannot be made; nil of an error that is none of a person's.
+func brokenBy(err error) (parts []wrongPart) {
+	wrong, _ := fieldErrors(err)
+	for _, w := range wrong {
+		parts = append(parts, wrongPart{Label: partOf(w.Field), Rule: w.Rule})
+	}
+	if refusal, ok := errors.AsType[*push.Refusal](err); ok {
+		parts = append(parts, wrongPart{Label: "send.message", Said: both{refusal.ZH(), refusal.EN()}})
+	}
+	if errors.Is(err, push.ErrNotFound) {
+		parts = append(parts, wrongPart{Label: partOf("template_id"), Rule: "unknown_template"})
+	}
+	return parts
+}
+
+// partOf is what the part of a task is called that a field belongs to: its own name, or the template, whose field it then is.
+func partOf(name string) string {
+	label, ok := map[string]string{
+		"topic": "task.topic", "caption": "task.caption", "tips": "task.tips", "product_code": "task.product_code", "product": "task.product_code",
+		"price": "task.product_code", "audience": "tasks.audience", "priority": "edit.priority", "misfire": "edit.misfire", "on_unknown": "edit.on_unknown",
+		"on_price_change": "edit.on_price_change", "rate_per_second": "edit.rate", "not_after": "edit.not_after", "wait_for_permit_until": "edit.wait",
+	}[strings.SplitN(name, ".", 2)[0]]
+	if !ok {
+		return "task.template_id"
+	}
+	return label
 }
 
 // checks are what a look at the rows tells before anybody presses the button; the button looks again at all of it.
@@ -195,34 +237,50 @@ func (k *Console) showSend(ctx context.Context, c *call) (reply, error) {
 		return reply{}, &push.Refusal{Code: push.RefusedAlreadySent, TaskID: c.task.ID, State: c.task.State}
 	}
 	p, err := k.newSendPage(ctx, c)
-	return page("send", p, c.task.ID).under(taskCrumbs(c)...), err
+	return page("send", &p, c.task.ID).under(taskCrumbs(c)...), err
 }
 
-// sendTask sends a task, or gives a scheduled one another time.
+// sendTask sends a task, or gives a scheduled one another time. It holds the task's lock from its first look on: what the page shows, what
+// is checked and what is sent are one.
 func (k *Console) sendTask(ctx context.Context, c *call) (reply, error) {
+	if _, err := k.store.LockTask(ctx, c.task.ID); err != nil {
+		return reply{}, err
+	}
+	task, err := k.store.Task(ctx, c.task.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	c.task = task
 	p, err := k.newSendPage(ctx, c)
 	if err != nil {
 		return reply{}, err
 	}
-	if when := c.value("when"); when != "" {
-		p.When = when
-	}
+	p.When = c.value("when")
 	at, err := k.sendTime(&p)
-	if err == nil && p.CanSet && c.form.Has("misfire") {
+	if err == nil && p.CanSet {
 		err = k.setBeforeSend(ctx, c)
 	}
 	var t push.Task
 	if err == nil {
-		t, err = k.d.Send(ctx, c.actor(), c.task.ID, at)
+		t, err = k.d.SendSeen(ctx, c.actor(), c.task.ID, at, c.value("hash"))
 	}
 	if err != nil {
 		return k.sendRefused(c, p, err)
 	}
+	c.audit.Detail = changed(sentAs(task), sentAs(t))
 	if at == nil {
 		return redirect(p.Path).saying("task.flash_sent", strconv.FormatInt(t.ID, 10)), nil
 	}
-	c.audit.Detail = map[string]any{"at": at.UTC().Format(time.RFC3339)}
 	return redirect(p.Path).saying("send.flash_scheduled", at.In(k.cfg.Location).Format("2006-01-02 15:04")+" "+p.Zone), nil
+}
+
+// sentAs is what the audit log says of a task before and after it is sent.
+func sentAs(t push.Task) map[string]any {
+	said := map[string]any{"state": t.State, "start_at": nil, "misfire": t.Misfire, "rate_per_second": t.RatePerSecond, "content_hash": t.ContentHash}
+	if t.StartAt != nil {
+		said["start_at"] = t.StartAt.UTC().Format(time.RFC3339)
+	}
+	return said
 }
 
 // sendTime reads when the task is to go out; nil is now.
@@ -242,33 +300,43 @@ func (k *Console) sendTime(p *sendPage) (*time.Time, error) {
 		at := k.cfg.Now().Add(time.Duration(n) * time.Minute).Truncate(time.Second)
 		return &at, nil
 	case "at":
-		at, err := time.ParseInLocation(formTime, p.At.Value, k.cfg.Location)
-		if err != nil {
-			return nil, &push.InvalidError{Field: "at", Rule: "bad_time", Message: "must be a time"}
-		}
-		return &at, nil
+		at, err := parseMoment("at", p.At.Value, k.cfg.Location)
+		return &at, err
+	case "":
+		return nil, &push.InvalidError{Field: "when", Rule: "required", Message: "must be chosen"}
 	}
 	return nil, &push.InvalidError{Field: "when", Rule: "unknown_value", Message: "must be now, in or at"}
 }
 
-// setBeforeSend writes what the form says about a task that has not been sent.
+// setBeforeSend writes what the form says about a task that has not been sent. What somebody else changed of it since the page was opened is
+// neither sent nor written over; the caller holds the task's lock.
 func (k *Console) setBeforeSend(ctx context.Context, c *call) error {
-	rate, err := strconv.Atoi(c.value("rate_per_second"))
-	if err != nil {
-		return &push.InvalidError{Field: "rate_per_second", Rule: "out_of_range", Message: "must be a whole number"}
+	if err := c.checkSeen(specSeen(c.task.TaskSpec)); err != nil {
+		return &push.Refusal{Code: push.RefusedContentChanged, TaskID: c.task.ID, State: c.task.State}
 	}
-	misfire := c.value("misfire")
+	rate, misfire := c.task.RatePerSecond, c.task.Misfire
+	if c.form.Has("rate_per_second") {
+		n, err := c.number("rate_per_second")
+		if err != nil {
+			return err
+		}
+		rate = n
+	}
+	if c.form.Has("misfire") {
+		misfire = c.value("misfire")
+	}
 	if rate == c.task.RatePerSecond && misfire == c.task.Misfire {
 		return nil
 	}
-	_, err = k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(spec *push.TaskSpec) error {
+	_, err := k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(spec *push.TaskSpec) error {
 		spec.RatePerSecond, spec.Misfire = rate, misfire
 		return nil
 	})
 	return err
 }
 
-// sendRefused shows the page again with what stands against it, in the words of the refusal, and what to do.
+// sendRefused shows the page again with what stands against it, in the words of the refusal, and what to do. What the form has no field for
+// is said above it.
 func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
 	if c.form.Has("rate_per_second") {
 		p.Rate.Value = c.value("rate_per_second")
@@ -276,24 +344,32 @@ func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
 	if c.form.Has("misfire") {
 		p.Misfire.Options = choose("send.misfire_", c.value("misfire"), push.MisfireLate, push.MisfireSkip)
 	}
-	refusal, refused := errors.AsType[*push.Refusal](err)
-	if !refused {
-		if wrong, is := errors.AsType[*push.InvalidError](err); is && wrong.Field == "at" && p.When == "in" {
-			err = &push.InvalidError{Field: "minutes", Rule: wrong.Rule, Message: wrong.Message}
+	out := invalid("send", &p, c.task.ID).under(taskCrumbs(c)...)
+	if refusal, refused := errors.AsType[*push.Refusal](err); refused {
+		p.Refused, p.Todo = both{refusal.ZH(), refusal.EN()}, "other"
+		for _, code := range sendRefusals() {
+			if code == refusal.Code {
+				p.Todo = string(code)
+			}
 		}
-		if err := refuse(err, &p.At, &p.Minutes, &p.Misfire, &p.Rate); err != nil {
-			return reply{}, err
-		}
-		return invalid("send", p, c.task.ID).under(taskCrumbs(c)...), nil
+		out.status = http.StatusConflict
+		return out, nil
 	}
-	p.Refused, p.Todo = both{refusal.ZH(), refusal.EN()}, "other"
-	for _, code := range sendRefusals() {
-		if code == refusal.Code {
-			p.Todo = string(code)
+	wrong, ok := fieldErrors(err)
+	if !ok {
+		return reply{}, err
+	}
+	fields := []*field{&p.WhenWrong, &p.At, &p.Minutes, &p.Misfire, &p.Rate}
+	for _, w := range wrong {
+		if w.Field == "at" && p.When == "in" {
+			w.Field = "minutes"
+		}
+		if i := slices.IndexFunc(fields, func(f *field) bool { return f.Name == w.Field }); i >= 0 {
+			fields[i].Rules = append(fields[i].Rules, w.Rule)
+		} else {
+			p.Wrong = append(p.Wrong, wrongPart{Label: partOf(w.Field), Rule: w.Rule})
 		}
 	}
-	out := invalid("send", p, c.task.ID).under(taskCrumbs(c)...)
-	out.status = http.StatusConflict
 	return out, nil
 }
 
@@ -301,7 +377,7 @@ func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
 func sendRefusals() []push.RefusalCode {
 	return []push.RefusalCode{
 		push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf,
-		push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedNotApproved,
+		push.RefusedUnknownVariable, push.RefusedAppPaused, push.RefusedNotApproved, push.RefusedContentChanged,
 	}
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 // shell is what the layout shows around a page. Its dot is a shell, the dot of a screen is shell.Page.
 type shell struct {
 	Screen    string
+	Title     string
 	TitleArgs []any
 	Lang      string
 	Theme     string
@@ -73,7 +75,7 @@ func navigation() []place {
 
 func (k *Console) shell(c *call, out reply, shown flash) shell {
 	s := shell{
-		Screen: out.name, TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
+		Screen: out.name, Title: cmp.Or(out.title, out.name+".title"), TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
 		Zone: k.cfg.Location.String(), Page: out.data,
 	}
 	for _, code := range languages() {

@@ -109,9 +109,13 @@ func (k *Console) showTaskProgress(_ context.Context, c *call) (reply, error) {
 
 // setTaskRate changes the limit of a task, which every daemon obeys within a second.
 func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
+	was := 0
 	rate, err := strconv.Atoi(strings.TrimSpace(c.value("rate_per_second")))
 	if err != nil {
 		err = &push.InvalidError{Field: "rate_per_second", Rule: "out_of_range", Message: "must be a whole number"}
+	}
+	if err == nil {
+		was, err = k.rateOf(ctx, c)
 	}
 	if err == nil {
 		_, err = k.d.SetTaskRate(ctx, c.actor(), c.task.ID, rate)
@@ -124,14 +128,24 @@ func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
 		}
 		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
 	}
-	c.audit.Detail = map[string]any{"rate_per_second": rate}
+	c.audit.Detail = changed(map[string]any{"rate_per_second": was}, map[string]any{"rate_per_second": rate})
 	return redirect(taskPath(c.task.ID)).saying("task.flash_rate", strconv.FormatInt(c.task.ID, 10)), nil
+}
+
+// rateOf is the limit of a task as it is, under its lock.
+func (k *Console) rateOf(ctx context.Context, c *call) (int, error) {
+	if _, err := k.store.LockTask(ctx, c.task.ID); err != nil {
+		return 0, err
+	}
+	t, err := k.store.Task(ctx, c.task.ID)
+	return t.RatePerSecond, err
 }
 
 // taskAction makes a handler of a transition of a task.
 func (k *Console) taskAction(do func(ctx context.Context, actor string, id int64) (push.Task, error), key string) handler {
 	return func(ctx context.Context, c *call) (reply, error) {
-		_, err := do(ctx, c.actor(), c.task.ID)
+		after, err := do(ctx, c.actor(), c.task.ID)
+		c.audit.Detail = changed(sentAs(c.task), sentAs(after))
 		return redirect(taskPath(c.task.ID)).saying(key, strconv.FormatInt(c.task.ID, 10)), err
 	}
 }

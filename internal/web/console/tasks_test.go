@@ -128,7 +128,7 @@ func TestSend_WithoutAList_IsRefusedInTheOriginalsWords(t *testing.T) {
 	b := setup(t)
 	b.stocked(t)
 	task := b.draft(t, "双十一活动", 0)
-	r := b.as(t, "approver").post(t, fmt.Sprintf("/console/tasks/%d/send", task.ID), nil)
+	r := b.as(t, "approver").sends(t, taskURL(task), url.Values{"when": {"now"}})
 	require.Equal(t, http.StatusConflict, r.status)
 	require.Contains(t, r.body, "还没有上传用户ID")
 }

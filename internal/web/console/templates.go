@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
@@ -43,6 +44,8 @@ type templatePage struct {
 	// All carries what is wrong with the fields together, Term what is with the box.
 	All, Term field
 	Rows      []templateField
+	// Shown is what the form was made from, of a template that exists.
+	Shown formState
 	// Variables are the names that a value may use.
 	Variables []string
 }
@@ -177,6 +180,7 @@ func (k *Console) showNewTemplate(_ context.Context, c *call) (reply, error) {
 func (k *Console) showTemplate(ctx context.Context, c *call) (reply, error) {
 	t, err := k.store.Template(ctx, c.app.ID, c.r.PathValue("template_id"))
 	p := newTemplatePage(t, 0)
+	p.Shown.Seen = seenOf(t)
 	if c.may(auth.Operator) {
 		p.Action = templatePath(c.app.Key, t.TemplateID)
 	}
@@ -185,6 +189,9 @@ func (k *Console) showTemplate(ctx context.Context, c *call) (reply, error) {
 
 func (k *Console) addTemplate(ctx context.Context, c *call) (reply, error) {
 	id := c.value("template_id")
+	if _, err := k.store.LockApp(ctx, c.app.Key); err != nil { // nobody adds one meanwhile
+		return reply{}, err
+	}
 	_, err := k.store.Template(ctx, c.app.ID, id)
 	switch {
 	case err == nil:
@@ -196,22 +203,32 @@ func (k *Console) addTemplate(ctx context.Context, c *call) (reply, error) {
 }
 
 func (k *Console) setTemplate(ctx context.Context, c *call) (reply, error) {
+	if _, err := k.store.LockApp(ctx, c.app.Key); err != nil { // nobody writes one meanwhile, nor syncs them
+		return reply{}, err
+	}
 	before, err := k.store.Template(ctx, c.app.ID, c.r.PathValue("template_id"))
 	if err != nil {
 		return reply{}, err
 	}
-	return k.putTemplate(ctx, c, before, before.TemplateID, templatePath(c.app.Key, before.TemplateID), nil)
+	return k.putTemplate(ctx, c, &before, before.TemplateID, templatePath(c.app.Key, before.TemplateID), nil)
 }
 
 // putTemplate writes what the form says of a template, unless something is wrong with it, or was before. The button "more" only asks
 // for another row.
-func (k *Console) putTemplate(ctx context.Context, c *call, before any, id, action string, wrong error) (reply, error) {
+func (k *Console) putTemplate(ctx context.Context, c *call, before *push.Template, id, action string, wrong error) (reply, error) {
 	t := c.readTemplate(id)
 	more := c.value("more") != ""
+	var was map[string]any
+	if before != nil {
+		was = fieldsOf(*before)
+		if wrong = c.checkSeen(*before); more {
+			wrong = nil
+		}
+	}
 	if !more && wrong == nil {
 		after, err := k.d.PutTemplate(ctx, t)
 		if err == nil {
-			c.audit.Object, c.audit.Detail = "template:"+id, changed(before, after)
+			c.audit.Object, c.audit.Detail = "template:"+id, changed(was, after)
 			return redirect("/console/templates?app="+c.app.Key).saying("templates.flash_saved", after.Name), nil
 		}
 		wrong = err
@@ -219,6 +236,22 @@ func (k *Console) putTemplate(ctx context.Context, c *call, before any, id, acti
 	p := newTemplatePage(t, 1)
 	p.Action = action
 	out := invalid("template", p, t.Name).under(upToTemplates(c.app.Key)...)
+	if before != nil {
+		if p.Shown.Seen = seenOf(*before); more { // another row is not another look
+			p.Shown.Seen = c.value("seen")
+		}
+		p.CreatedAt = before.CreatedAt
+		now := newTemplatePage(*before, 0)
+		now.All.Label, now.All.Value = "templates.fields", strconv.Itoa(len(before.Fields))
+		var err error
+		if p.Shown.Stale, err = k.staleOf(ctx, wrong, c.app.ID, "template:"+id, now.fields()...); err != nil {
+			return reply{}, err
+		}
+	}
+	if p.Shown.Stale != nil {
+		out.status = http.StatusConflict
+		return out, nil
+	}
 	if more {
 		return out, nil
 	}

@@ -20,9 +20,9 @@ func TestTrial_ApprovalTakesASecondPerson(t *testing.T) {
 		"rate_per_second": {"0"}, "daily_budget": {"0"}, "ramp_from": {"0"}, "ramp_minutes": {"0"}, "daily_cap": {"0"}, "permit_source": {"client"},
 		"approval": {"true"}, "testers": {"1, 2,7"},
 	}
-	require.Equal(t, http.StatusSeeOther, admin.post(t, "/console/apps/"+b.health.Key+"/settings", set).status)
+	require.Equal(t, http.StatusSeeOther, admin.saves(t, "/console/apps/"+b.health.Key+"/settings", set).status)
 	set.Set("testers", "1,1")
-	again := admin.post(t, "/console/apps/"+b.health.Key+"/settings", set)
+	again := admin.saves(t, "/console/apps/"+b.health.Key+"/settings", set)
 	require.Equal(t, http.StatusUnprocessableEntity, again.status, "twice the same")
 	task := b.draft(t, "双十一活动", 10)
 	b.reachable(t, 2)
@@ -33,7 +33,7 @@ func TestTrial_ApprovalTakesASecondPerson(t *testing.T) {
 	for _, shown := range []string{"尚未审批", "发送测试消息", "请先用该用户的微信登录小程序", "试运行"} {
 		require.Contains(t, page.body, shown)
 	}
-	refused := c.post(t, taskURL(task)+"/send", url.Values{"when": {"now"}})
+	refused := c.sends(t, taskURL(task), url.Values{"when": {"now"}})
 	require.Equal(t, http.StatusConflict, refused.status)
 	require.Contains(t, refused.body, "请由另一位同事在“测试与审批”页审批后再发送")
 
