@@ -20,7 +20,15 @@ func newJobPages(d *dispatch.Dispatcher, log *slog.Logger) (*riverui.Handler, er
 	return riverui.NewHandler(&riverui.HandlerOpts{Endpoints: riverui.NewEndpoints(d.River(), nil), Logger: log, Prefix: jobsPrefix})
 }
 
-// guardJobs lets operators in who are logged in to the console, or by HTTP basic authentication, the token being the password, and keeps
+// jobsRole is the weakest role that may: to look, a viewer; to retry, cancel or delete a job, an operator.
+func jobsRole(method string) auth.Role {
+	if method == http.MethodGet || method == http.MethodHead {
+		return auth.Viewer
+	}
+	return auth.Operator
+}
+
+// guardJobs lets people in, viewers to look and operators to change something, who are logged in to the console, or by HTTP basic authentication, the token being the password, and keeps
 // other sites out: a browser adds the login by itself, also to a request that another site makes it send, and River's handler has no guard of its own.
 //
 // The pages show the jobs of all apps, so a token that is limited to some apps is refused. Retrying or deleting a job there is
@@ -34,7 +42,7 @@ func (s *Server) guardJobs(pages http.Handler) http.Handler {
 		}
 		if err == nil {
 			auth.Note(r.Context(), p)
-			err = api.Allow(p, r.Method, auth.Operator)
+			err = api.Allow(p, r.Method, jobsRole(r.Method))
 		}
 		if err == nil && !p.SeesAll() {
 			err = &api.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "the job pages show all apps; this token is limited to some"}

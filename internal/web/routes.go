@@ -20,7 +20,7 @@ func (s *Server) serviceRoutes() []api.Route {
 	}
 	jobs := s.guardJobs(s.jobs)
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch} {
-		routes = append(routes, api.Route{Method: method, Pattern: jobsPrefix + "/", Role: auth.Operator, Handler: jobs})
+		routes = append(routes, api.Route{Method: method, Pattern: jobsPrefix + "/", Role: jobsRole(method), Handler: jobs})
 	}
 	return append(routes,
 		api.Route{Method: http.MethodGet, Pattern: callbackPath, Role: auth.NoRole, Handler: http.HandlerFunc(s.echoCallback)},
