@@ -66,7 +66,9 @@ func (c *cli) askPassword() (string, error) {
 }
 
 // caller is who is written down in the audit log for what this command does.
-func (s *session) caller() auth.Principal { return auth.Principal{Name: s.actor, Role: auth.Admin} }
+func (s *session) caller() auth.Principal {
+	return auth.Principal{Name: s.actor, Role: auth.Admin, Address: store.FromCommand}
+}
 
 func (c *cli) accountAdd() *cobra.Command {
 	var a store.Account

@@ -30,7 +30,10 @@ pages), admin. Without --app it is for all apps.`,
 		Example: `  minipush token create --name backend --role collector --app health_applet
   minipush token create --name marketing --role approver --output json`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			plain, err := newToken(ctx, s.store, s.actor, name, role, apps)
+			plain, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (string, error) {
+				e.Object, e.Detail = "token:"+name, map[string]any{"role": role, "apps": apps}
+				return newToken(ctx, s.store, s.actor, name, role, apps)
+			})
 			if err != nil {
 				return err
 			}
@@ -139,7 +142,11 @@ func (c *cli) tokenRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME", Short: "End a token", Args: cobra.ExactArgs(1),
 		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
-			if err := s.store.RevokeAPIToken(ctx, args[0]); err != nil {
+			_, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (struct{}, error) {
+				e.Object = "token:" + args[0]
+				return struct{}{}, s.store.RevokeAPIToken(ctx, args[0])
+			})
+			if err != nil {
 				return err
 			}
 			return c.answer(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "token %s is revoked\n", args[0]) })

@@ -202,11 +202,6 @@ func (a *API) revokeToken(ctx context.Context, c *call, _ *none) (*none, error) 
 		return nil, err
 	}
 	name := c.path("token")
-	err := a.store.InTx(ctx, func(ctx context.Context) error {
-		if err := a.store.RevokeAPIToken(ctx, name); err != nil {
-			return err
-		}
-		return a.store.InsertAuditEntry(ctx, store.AuditEntry{Actor: c.principal.Name, ActorID: c.principal.ID, Action: "token.revoke", Object: "token:" + name})
-	})
-	return &none{}, err
+	c.audit.Object = "token:" + name
+	return &none{}, a.store.RevokeAPIToken(ctx, name)
 }

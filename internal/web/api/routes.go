@@ -16,92 +16,107 @@ func (a *API) Routes() []Route {
 		schedule                   = "/api/v1/schedules/{schedule}"
 	)
 	var routes []Route
-	add := func(method, pattern string, role auth.Role, h handler, query ...string) {
-		r := Route{Method: method, Pattern: pattern, Role: role, Query: query}
+	row := func(r Route, h handler) {
 		r.Handler = a.guard(r, h)
 		routes = append(routes, r)
 	}
+	// read is a call that changes nothing.
+	read := func(pattern string, role auth.Role, h handler, query ...string) {
+		row(Route{Method: get, Pattern: pattern, Role: role, Query: query}, h)
+	}
+	// change is a call that changes something: it runs in one transaction with its entry in the audit log under the action.
+	change := func(method, pattern string, role auth.Role, action string, h handler, query ...string) {
+		row(Route{Method: method, Pattern: pattern, Role: role, Audit: action, Query: query}, h)
+	}
+	// noted is a change whose entry is written by what the handler calls.
+	noted := func(method, pattern string, role auth.Role, action string, h handler, query ...string) {
+		row(Route{Method: method, Pattern: pattern, Role: role, Audit: action, Noted: true, Query: query}, h)
+	}
+	// collect takes in what programs report, which is not noted: it comes thousands of times a minute, and its rows bear their own times.
+	collect := func(pattern string, h handler) {
+		row(Route{Method: post, Pattern: pattern, Role: auth.Collector, Unaudited: "reported by programs"}, h)
+	}
 
-	add(get, "/api/v1/openapi.yaml", auth.NoRole, serveOpenAPI)
+	read("/api/v1/openapi.yaml", auth.NoRole, serveOpenAPI)
 
-	add(get, "/api/v1/apps", auth.Viewer, handle(a, http.StatusOK, a.listApps), "limit", "cursor")
-	add(patch, app, auth.Admin, handle(a, http.StatusOK, a.changeApp))
-	add(post, app+"/pause", auth.Operator, handle(a, http.StatusOK, a.pauseApp))
-	add(post, app+"/resume", auth.Operator, handle(a, http.StatusOK, a.resumeApp))
+	read("/api/v1/apps", auth.Viewer, handle(a, http.StatusOK, a.listApps), "limit", "cursor")
+	change(patch, app, auth.Admin, "app.settings", handle(a, http.StatusOK, a.changeApp))
+	change(post, app+"/pause", auth.Operator, "app.pause", handle(a, http.StatusOK, a.pauseApp))
+	change(post, app+"/resume", auth.Operator, "app.resume", handle(a, http.StatusOK, a.resumeApp))
 
-	add(post, app+"/users", auth.Collector, handle(a, http.StatusOK, a.reportUsers))
-	add(get, app+"/users/{user_id}", auth.Viewer, handle(a, http.StatusOK, a.showUser))
-	add(post, app+"/form-ids", auth.Collector, handle(a, http.StatusOK, a.reportFormIDs))
-	add(post, app+"/subscriptions", auth.Collector, handle(a, http.StatusOK, a.reportSubscriptions))
-	add(get, app+"/permits", auth.Viewer, handle(a, http.StatusOK, a.showPermits))
-	add(post, app+"/permits/retry", auth.Operator, handle(a, http.StatusOK, a.retryPermits))
+	collect(app+"/users", handle(a, http.StatusOK, a.reportUsers))
+	read(app+"/users/{user_id}", auth.Viewer, handle(a, http.StatusOK, a.showUser))
+	collect(app+"/form-ids", handle(a, http.StatusOK, a.reportFormIDs))
+	collect(app+"/subscriptions", handle(a, http.StatusOK, a.reportSubscriptions))
+	read(app+"/permits", auth.Viewer, handle(a, http.StatusOK, a.showPermits))
+	noted(post, app+"/permits/retry", auth.Operator, "permit.retry", handle(a, http.StatusOK, a.retryPermits))
 
-	add(get, app+"/products", auth.Collector, handle(a, http.StatusOK, a.listProducts), "limit", "cursor")
-	add(get, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.showProduct))
-	add(put, app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.putProduct))
-	add(get, app+"/templates", auth.Operator, handle(a, http.StatusOK, a.listTemplates), "limit", "cursor")
-	add(post, app+"/templates/sync", auth.Operator, handle(a, http.StatusOK, a.syncTemplates))
-	add(get, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
-	add(put, app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.putTemplate))
+	read(app+"/products", auth.Collector, handle(a, http.StatusOK, a.listProducts), "limit", "cursor")
+	read(app+"/products/{code}", auth.Collector, handle(a, http.StatusOK, a.showProduct))
+	change(put, app+"/products/{code}", auth.Collector, "product.set", handle(a, http.StatusOK, a.putProduct))
+	read(app+"/templates", auth.Operator, handle(a, http.StatusOK, a.listTemplates), "limit", "cursor")
+	noted(post, app+"/templates/sync", auth.Operator, "template.sync", handle(a, http.StatusOK, a.syncTemplates))
+	read(app+"/templates/{template_id}", auth.Operator, handle(a, http.StatusOK, a.showTemplate))
+	change(put, app+"/templates/{template_id}", auth.Operator, "template.set", handle(a, http.StatusOK, a.putTemplate))
 
-	add(get, "/api/v1/suppressions", auth.Viewer, handle(a, http.StatusOK, a.listSuppressions), "app", "user_id", "openid", "limit", "cursor")
-	add(post, "/api/v1/suppressions", auth.Author, handle(a, http.StatusOK, a.addSuppressions))
-	add(del, "/api/v1/suppressions/{suppression_id}", auth.Operator, handle(a, http.StatusNoContent, a.removeSuppression))
+	read("/api/v1/suppressions", auth.Viewer, handle(a, http.StatusOK, a.listSuppressions), "app", "user_id", "openid", "limit", "cursor")
+	change(post, "/api/v1/suppressions", auth.Author, "suppression.add", handle(a, http.StatusOK, a.addSuppressions))
+	change(del, "/api/v1/suppressions/{suppression_id}", auth.Operator, "suppression.remove", handle(a, http.StatusNoContent, a.removeSuppression))
 
-	add(get, "/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "approval", "from", "to", "limit", "cursor")
-	add(post, "/api/v1/tasks", auth.Author, handle(a, http.StatusCreated, a.createTask))
-	add(get, task, auth.Viewer, handle(a, http.StatusOK, a.showTask))
-	add(patch, task, auth.Author, handle(a, http.StatusOK, a.changeTask))
-	add(del, task, auth.Author, handle(a, http.StatusNoContent, a.deleteTask))
-	add(post, task+"/product", auth.Author, handle(a, http.StatusOK, a.refreshProduct))
+	read("/api/v1/tasks", auth.Viewer, handle(a, http.StatusOK, a.listTasks), "app", "state", "approval", "from", "to", "limit", "cursor")
+	change(post, "/api/v1/tasks", auth.Author, "task.create", handle(a, http.StatusCreated, a.createTask))
+	read(task, auth.Viewer, handle(a, http.StatusOK, a.showTask))
+	change(patch, task, auth.Author, "task.change", handle(a, http.StatusOK, a.changeTask))
+	change(del, task, auth.Author, "task.delete", handle(a, http.StatusNoContent, a.deleteTask))
+	change(post, task+"/product", auth.Author, "task.product", handle(a, http.StatusOK, a.refreshProduct))
 
-	add(get, app+"/lists", auth.Viewer, handle(a, http.StatusOK, a.listLists), "limit", "cursor")
-	add(put, list, auth.Author, a.uploadList, "filename", "user_id_column", "limit")
-	add(get, list, auth.Viewer, handle(a, http.StatusOK, a.showList))
-	add(del, list, auth.Author, handle(a, http.StatusNoContent, a.deleteList))
-	add(get, list+"/rejects.csv", auth.Viewer, a.downloadListRejects, "version")
+	read(app+"/lists", auth.Viewer, handle(a, http.StatusOK, a.listLists), "limit", "cursor")
+	noted(put, list, auth.Author, "list.upload", a.uploadList, "filename", "user_id_column", "limit")
+	read(list, auth.Viewer, handle(a, http.StatusOK, a.showList))
+	change(del, list, auth.Author, "list.delete", handle(a, http.StatusNoContent, a.deleteList))
+	read(list+"/rejects.csv", auth.Viewer, a.downloadListRejects, "version")
 
-	add(get, "/api/v1/audit", auth.Admin, handle(a, http.StatusOK, a.listAudit), "app", "actor", "action", "object", "from", "to", "limit", "cursor")
-	add(get, "/api/v1/accounts", auth.Admin, handle(a, http.StatusOK, a.listAccounts), "limit", "cursor")
-	add(get, "/api/v1/tokens", auth.Admin, handle(a, http.StatusOK, a.listTokens), "limit", "cursor")
-	add(del, "/api/v1/tokens/{token}", auth.Admin, handle(a, http.StatusNoContent, a.revokeToken))
+	read("/api/v1/audit", auth.Admin, handle(a, http.StatusOK, a.listAudit), "app", "actor", "action", "object", "from", "to", "limit", "cursor")
+	read("/api/v1/accounts", auth.Admin, handle(a, http.StatusOK, a.listAccounts), "limit", "cursor")
+	read("/api/v1/tokens", auth.Admin, handle(a, http.StatusOK, a.listTokens), "limit", "cursor")
+	change(del, "/api/v1/tokens/{token}", auth.Admin, "token.revoke", handle(a, http.StatusNoContent, a.revokeToken))
 
-	add(get, "/api/v1/schedules", auth.Viewer, handle(a, http.StatusOK, a.listSchedules), "app", "limit", "cursor")
-	add(post, "/api/v1/schedules", auth.Author, handle(a, http.StatusCreated, a.createSchedule))
-	add(get, schedule, auth.Viewer, handle(a, http.StatusOK, a.showSchedule))
-	add(patch, schedule, auth.Author, handle(a, http.StatusOK, a.changeSchedule))
-	add(del, schedule, auth.Author, handle(a, http.StatusNoContent, a.deleteSchedule))
-	add(post, schedule+"/pause", auth.Approver, handle(a, http.StatusOK, a.turnSchedule(a.d.PauseSchedule)))
-	add(post, schedule+"/resume", auth.Approver, handle(a, http.StatusOK, a.turnSchedule(a.d.ResumeSchedule)))
-	add(get, schedule+"/ticks", auth.Viewer, handle(a, http.StatusOK, a.listTicks), "limit", "cursor")
+	read("/api/v1/schedules", auth.Viewer, handle(a, http.StatusOK, a.listSchedules), "app", "limit", "cursor")
+	change(post, "/api/v1/schedules", auth.Author, "schedule.create", handle(a, http.StatusCreated, a.createSchedule))
+	read(schedule, auth.Viewer, handle(a, http.StatusOK, a.showSchedule))
+	change(patch, schedule, auth.Author, "schedule.change", handle(a, http.StatusOK, a.changeSchedule))
+	change(del, schedule, auth.Author, "schedule.delete", handle(a, http.StatusNoContent, a.deleteSchedule))
+	change(post, schedule+"/pause", auth.Approver, "schedule.pause", handle(a, http.StatusOK, a.turnSchedule(a.d.PauseSchedule)))
+	change(post, schedule+"/resume", auth.Approver, "schedule.resume", handle(a, http.StatusOK, a.turnSchedule(a.d.ResumeSchedule)))
+	read(schedule+"/ticks", auth.Viewer, handle(a, http.StatusOK, a.listTicks), "limit", "cursor")
 
-	add(put, task+"/audience", auth.Author, a.uploadAudience, "list", "filename", "user_id_column", "exclude_task", "limit")
-	add(get, task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
-	add(get, task+"/rejects.csv", auth.Viewer, a.downloadRejects)
-	add(get, task+"/audience/rejects.csv", auth.Viewer, a.downloadRejects) // the contract can be read either way
-	add(get, task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach(a.d.Reach)), "at")
-	add(post, task+"/reach", auth.Author, handle(a, http.StatusAccepted, a.reach(a.d.AskReach)), "at")
-	add(get, task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
+	noted(put, task+"/audience", auth.Author, "task.audience", a.uploadAudience, "list", "filename", "user_id_column", "exclude_task", "limit")
+	read(task+"/audience", auth.Viewer, handle(a, http.StatusOK, a.showAudience))
+	read(task+"/rejects.csv", auth.Viewer, a.downloadRejects)
+	read(task+"/audience/rejects.csv", auth.Viewer, a.downloadRejects) // the contract can be read either way
+	read(task+"/reach", auth.Viewer, handle(a, http.StatusOK, a.reach(a.d.Reach)), "at")
+	change(post, task+"/reach", auth.Author, "task.reach", handle(a, http.StatusAccepted, a.reach(a.d.AskReach)), "at")
+	read(task+"/preview", auth.Author, handle(a, http.StatusOK, a.preview), "seq")
 
-	add(get, task+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
-	add(post, task+"/test", auth.Author, a.testTask)
-	add(post, task+"/dry-run", auth.Author, handle(a, http.StatusOK, a.dryRun))
-	add(get, task+"/dry-run", auth.Viewer, handle(a, http.StatusOK, a.showDryRun))
-	add(post, task+"/send", auth.Approver, handle(a, http.StatusAccepted, a.sendTask))
-	add(post, task+"/approve", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
-	add(post, task+"/reject", auth.Approver, handle(a, http.StatusOK, a.judgeTask(a.d.Reject)))
-	add(post, task+"/unschedule", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Unschedule)))
-	add(post, task+"/pause", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Pause)))
-	add(post, task+"/resume", auth.Approver, handle(a, http.StatusOK, a.moveTask(a.d.Resume)))
-	add(post, task+"/cancel", auth.Operator, handle(a, http.StatusOK, a.moveTask(a.d.Cancel)))
+	read(task+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
+	change(post, task+"/test", auth.Author, "task.test", a.testTask)
+	change(post, task+"/dry-run", auth.Author, "task.dry_run", handle(a, http.StatusOK, a.dryRun))
+	read(task+"/dry-run", auth.Viewer, handle(a, http.StatusOK, a.showDryRun))
+	change(post, task+"/send", auth.Approver, "task.send", handle(a, http.StatusAccepted, a.sendTask))
+	noted(post, task+"/approve", auth.Approver, "task.approve", handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
+	noted(post, task+"/reject", auth.Approver, "task.reject", handle(a, http.StatusOK, a.judgeTask(a.d.Reject)))
+	change(post, task+"/unschedule", auth.Approver, "task.unschedule", handle(a, http.StatusOK, a.moveTask(a.d.Unschedule)))
+	change(post, task+"/pause", auth.Operator, "task.pause", handle(a, http.StatusOK, a.moveTask(a.d.Pause)))
+	change(post, task+"/resume", auth.Approver, "task.resume", handle(a, http.StatusOK, a.moveTask(a.d.Resume)))
+	change(post, task+"/cancel", auth.Operator, "task.cancel", handle(a, http.StatusOK, a.moveTask(a.d.Cancel)))
 
-	add(post, task+"/clone", auth.Author, handle(a, http.StatusCreated, a.cloneTask))
-	add(post, task+"/resend", auth.Author, handle(a, http.StatusCreated, a.resendTask))
-	add(post, task+"/resolve", auth.Operator, handle(a, http.StatusOK, a.resolveTask))
+	change(post, task+"/clone", auth.Author, "task.clone", handle(a, http.StatusCreated, a.cloneTask))
+	change(post, task+"/resend", auth.Author, "task.resend", handle(a, http.StatusCreated, a.resendTask))
+	change(post, task+"/resolve", auth.Operator, "task.resolve", handle(a, http.StatusOK, a.resolveTask))
 
-	add(get, task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
-	add(get, task+"/results", auth.Viewer, a.downloadResults, "format", "state")
+	read(task+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
+	noted(get, task+"/results", auth.Viewer, "task.export", a.downloadResults, "format", "state") // what leaves the house, and with whom
 
-	add(get, "/api/v1/reports/daily", auth.Viewer, handle(a, http.StatusOK, a.daily), "app", "from", "to", "by")
+	read("/api/v1/reports/daily", auth.Viewer, handle(a, http.StatusOK, a.daily), "app", "from", "to", "by")
 	return routes
 }

@@ -61,6 +61,7 @@ func (a *API) changeSchedule(ctx context.Context, c *call, _ *push.ScheduleSpec)
 }
 
 func (a *API) deleteSchedule(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = store.Changed(c.schedule, nil)
 	return &none{}, a.d.DeleteSchedule(ctx, c.schedule.ID)
 }
 

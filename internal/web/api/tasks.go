@@ -80,11 +80,13 @@ func (a *API) changeRate(ctx context.Context, c *call) (*push.Task, error) {
 	if !c.principal.Role.May(auth.Operator, auth.Write) {
 		return nil, problem(http.StatusForbidden, "forbidden", "the rate of a task that is neither a draft nor missed takes the role operator")
 	}
+	c.audit.Action = "task.rate"
 	task, err := a.d.SetTaskRate(ctx, c.principal.Name, c.task.ID, *body.RatePerSecond)
 	return &task, err
 }
 
 func (a *API) deleteTask(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = store.Changed(c.task.TaskSpec, nil)
 	return &none{}, a.d.DeleteTask(ctx, c.task.ID)
 }
 

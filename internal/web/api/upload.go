@@ -79,7 +79,7 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	up.Body = body
+	up.Body, up.Done = body, a.noteList(c)
 	var audience push.Audience
 	if c.given("list") {
 		body.done()

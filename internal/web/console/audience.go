@@ -159,13 +159,12 @@ func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call,
 // audited is the entry of an upload in the audit log, which belongs into the transaction that puts the list in force.
 func (k *Console) audited(c *call, e store.AuditEntry) func(context.Context, push.Audience) error {
 	return func(ctx context.Context, a push.Audience) error {
-		e.Actor, e.ActorID = c.actor(), c.session.Principal.ID
-		e.Detail = map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
+		e.Detail = a.Figures()
 		switch {
 		case c.task.ID != 0:
-			e.Object, e.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
+			e.AboutTask(c.task)
 		case c.app.ID != 0:
-			e.Object, e.AppID = "app:"+c.app.Key, &c.app.ID
+			e.AboutApp(c.app)
 		}
 		return k.store.InsertAuditEntry(ctx, e)
 	}
