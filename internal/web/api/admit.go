@@ -94,6 +94,16 @@ func (a *API) visibleApp(ctx context.Context, p auth.Principal, key string) (pus
 	return app, err
 }
 
+// listedApps are the apps whose rows a list shows: the one that its parameter app names, or those that the principal may touch; nil is all.
+// What is wrong with the parameters of the list comes first.
+func (a *API) listedApps(ctx context.Context, c *call) ([]int32, error) {
+	if err := c.err(); err != nil || !c.given("app") {
+		return c.principal.AppIDs, err
+	}
+	app, err := a.visibleApp(ctx, c.principal, c.text("app"))
+	return []int32{app.ID}, err
+}
+
 // visibleTask finds a task of an app that the principal may touch.
 func (a *API) visibleTask(ctx context.Context, p auth.Principal, id int64) (push.Task, error) {
 	task, err := a.store.Task(ctx, id)

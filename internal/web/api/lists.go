@@ -80,7 +80,7 @@ func (a *API) uploadList(w http.ResponseWriter, r *http.Request, c *call) error 
 	}
 	up.Body, up.Done = body, a.noteList(c)
 	list, err := a.d.UploadList(r.Context(), c.principal.Name, c.app.Key, c.path("name"), up)
-	body.done()
+	body.Done()
 	if err != nil {
 		return err
 	}

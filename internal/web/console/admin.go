@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"minipush/internal/push"
+	"minipush/internal/web/auth"
 )
 
 // listed is how many rows a page of a list has that is no list of tasks.
@@ -81,14 +82,7 @@ func (c *call) tickedApps() (ids []int32, err error) {
 }
 
 // appKeys are the keys of apps by their ids.
-func (c *call) appKeys(ids []int32) (keys []string) {
-	for _, a := range c.apps {
-		if slices.Contains(ids, a.ID) {
-			keys = append(keys, a.Key)
-		}
-	}
-	return keys
-}
+func (c *call) appKeys(ids []int32) []string { return auth.AppKeys(c.apps, ids) }
 
 // forAll refuses who is limited to some apps: accounts, tokens and new apps are of all.
 func (c *call) forAll() error {

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/riverqueue/river/rivertype"
-
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
@@ -90,15 +88,15 @@ func jobsOf(c *call, t push.Task) string {
 	if t.State == push.TaskDraft || !c.may(auth.Operator) || !c.session.Principal.SeesAll() {
 		return ""
 	}
-	state := rivertype.JobStateCompleted
+	state := "completed"
 	switch t.State {
 	case push.TaskScheduled:
-		state = rivertype.JobStateScheduled
+		state = "scheduled"
 	case push.TaskSending:
-		state = rivertype.JobStateRunning
+		state = "running"
 	case push.TaskDraft, push.TaskMissed, push.TaskPaused, push.TaskDone, push.TaskCanceled: // what is left of its jobs is done
 	}
-	return "/ops/jobs/jobs/?" + url.Values{"state": {string(state)}, "tags": push.JobTags(t.ID)}.Encode()
+	return "/ops/jobs/jobs/?" + url.Values{"state": {state}, "tags": push.JobTags(t.ID)}.Encode()
 }
 
 // progressOfTask is what of a task moves.
