@@ -5,6 +5,7 @@ func AuditActions() []string {
 	return []string{
 		"account.add", "account.disable", "account.enable", "account.password",
 		"app.add", "app.callback", "app.connection", "app.pause", "app.resume", "app.settings",
+		"jobs.change",
 		"list.delete", "list.upload",
 		"permit.import", "permit.retry",
 		"product.add", "product.import", "product.set", "product.shelf",

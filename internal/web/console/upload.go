@@ -184,7 +184,7 @@ func (v *uploadView) refuse(err error) bool {
 		v.Wrong = "no_good_row"
 		return true
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return false
 	}
