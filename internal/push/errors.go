@@ -215,7 +215,7 @@ func (r *Refusal) Error() string { return r.EN() }
 
 // InvalidFields collects the invalid fields of an error. ok is false if there are none, or if something else is joined with them.
 func InvalidFields(err error) (fields []*InvalidError, ok bool) {
-	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // each level is looked at in turn
+	if joined, is := err.(interface{ Unwrap() []error }); is {
 		for _, e := range joined.Unwrap() {
 			more, ok := InvalidFields(e)
 			if !ok {
@@ -225,7 +225,7 @@ func InvalidFields(err error) (fields []*InvalidError, ok bool) {
 		}
 		return fields, len(fields) > 0
 	}
-	if invalid, is := err.(*InvalidError); is { //nolint:errorlint // as above
+	if invalid, is := err.(*InvalidError); is { //nolint:errorlint // each level is looked at in turn
 		return []*InvalidError{invalid}, true
 	}
 	if inner := errors.Unwrap(err); inner != nil {

@@ -94,19 +94,21 @@ func (s *Store) Audited(ctx context.Context, e AuditEntry, change func(ctx conte
 }
 
 // unaudited are fields that differ without anybody's doing: when a row was written, and what came of it.
-var unaudited = []string{"created_at", "updated_at", "counts", "reasons", "next_runs"}
+func unaudited() []string {
+	return []string{"created_at", "updated_at", "counts", "reasons", "next_runs"}
+}
 
 // Changed is the Detail of an entry: what differs between two values, before and after, as JSON names it. Nil is nothing: of what is made there
 // is no before, of what is removed no after.
 func Changed(before, after any) map[string]any {
 	old, now := fieldsOf(before), fieldsOf(after)
 	for name := range old {
-		if slices.Contains(unaudited, name) || reflect.DeepEqual(old[name], now[name]) {
+		if slices.Contains(unaudited(), name) || reflect.DeepEqual(old[name], now[name]) {
 			delete(old, name)
 			delete(now, name)
 		}
 	}
-	for _, name := range unaudited {
+	for _, name := range unaudited() {
 		delete(now, name)
 	}
 	return map[string]any{"before": old, "after": now}

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -86,7 +85,7 @@ func TestJobPages(t *testing.T) {
 		id, path := b.draft(t, "user_id", "1")
 		b.admin(t, 202, "POST", path+"/send", "")
 		jobsOf := func(id int64) string {
-			return b.call(t, "", "GET", fmt.Sprintf("/ops/jobs/api/jobs?state=available&tags=%s", push.JobTags(id)[0]), "", operator).body
+			return b.call(t, "", "GET", "/ops/jobs/api/jobs?state=available&tags="+push.JobTags(id)[0], "", operator).body
 		}
 		require.Contains(t, jobsOf(id), `"start_task"`, "jobs are found by their task")
 		require.NotContains(t, jobsOf(id+1), `"start_task"`)

@@ -97,7 +97,7 @@ func problemOf(err error) *Problem {
 func refusalStatus(code push.RefusalCode) int {
 	switch code {
 	case push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedWrongState, push.RefusedInUse, push.RefusedScheduleRuns, push.RefusedSourceDisabled,
-		push.RefusedNotApproved, push.RefusedContentChanged:
+		push.RefusedNotApproved, push.RefusedContentChanged, push.RefusedNotUnknown, push.RefusedListGone:
 		return http.StatusConflict
 	case push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf, push.RefusedUnknownVariable, push.RefusedAppPaused:
 		return http.StatusUnprocessableEntity

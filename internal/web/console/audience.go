@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -227,7 +228,7 @@ func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, listID i
 		}
 	}
 	if err = errors.Join(err, file.Flush()); err != nil {
-		k.log.WarnContext(r.Context(), "download broken off", "route", r.Pattern, "err", err)
+		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
 		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser
 	}
 	return nil
