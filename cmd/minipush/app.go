@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) appCommand() *cobra.Command {
@@ -40,7 +41,12 @@ func (c *cli) appAdd() *cobra.Command {
 				return err
 			}
 			spec.Secret = secret
-			app, err := s.dispatch.AddApp(ctx, spec)
+			app, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.App, error) {
+				app, err := s.dispatch.AddApp(ctx, spec)
+				e.AboutApp(app)
+				e.Detail = store.Changed(nil, map[string]any{"appid": app.AppID, "base_url": app.BaseURL})
+				return app, err
+			})
 			if err != nil {
 				return err
 			}
@@ -86,12 +92,21 @@ func (c *cli) appSet() *cobra.Command {
 
 // setApp changes what the platform is told and, where a flag says so, the limits; all of it or nothing.
 func setApp(ctx context.Context, s *session, spec dispatch.AppSpec, settings *appSettings) (app push.App, err error) {
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		if app, err = s.dispatch.SetApp(ctx, spec); err != nil || !settings.given() {
-			return err
+	app, err = change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.App, error) {
+		before, err := s.store.App(ctx, spec.Key)
+		if err != nil {
+			return before, err
 		}
-		app, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
-		return err
+		after, err := s.dispatch.SetApp(ctx, spec)
+		if err == nil && settings.given() {
+			after, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
+		}
+		e.AboutApp(before)
+		e.Detail = store.Changed(before, after)
+		if spec.Secret != "" {
+			e.Detail["secret"] = "replaced"
+		}
+		return after, err
 	})
 	return app, settings.explain(err)
 }

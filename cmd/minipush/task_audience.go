@@ -35,6 +35,11 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 			if err != nil {
 				return err
 			}
+			up.Done = s.noteList(func(ctx context.Context, e *store.AuditEntry) error {
+				t, err := s.store.Task(ctx, id)
+				e.AboutTask(t)
+				return err
+			})
 			switch {
 			case list != "" && len(args) == 2:
 				return usageError{"give a FILE or --list, not both"}

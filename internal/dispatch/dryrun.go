@@ -41,8 +41,8 @@ type dryRunArgs struct {
 func (dryRunArgs) Kind() string { return "dry_run" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (dryRunArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueDryRun, MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+func (a dryRunArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueDryRun, Tags: push.JobTags(a.TaskID), MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
 type dryRunWorker struct {

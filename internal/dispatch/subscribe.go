@@ -110,6 +110,8 @@ type Retry struct {
 	TemplateID string
 	// OlderThan is how long ago at least they were set aside.
 	OlderThan time.Duration
+	// Begun is run in the transaction of the first page; may be nil.
+	Begun func(ctx context.Context) error
 }
 
 // RetryOlderThan is for how long units stay set aside unless the operator says otherwise: people who were refused within a day of many
@@ -139,7 +141,7 @@ func (d *Dispatcher) RetrySuspects(ctx context.Context, actor, app string, what 
 		}
 	}
 	for after := int64(0); ; {
-		page, err := d.st.RetrySuspects(ctx, a.ID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+		page, err := d.retryPage(ctx, a.ID, what, after)
 		if err == nil {
 			got.Units, got.Users = got.Units+page.Units, got.Users+len(page.OpenIDs)
 			err = d.wakeOpenIDs(ctx, a.ID, page.OpenIDs)
@@ -150,6 +152,21 @@ func (d *Dispatcher) RetrySuspects(ctx context.Context, actor, app string, what 
 			return got, err
 		}
 	}
+}
+
+// retryPage makes a page of units available again, the first one in one transaction with Begun.
+func (d *Dispatcher) retryPage(ctx context.Context, appID int32, what Retry, after int64) (page store.Retried, err error) {
+	if after > 0 || what.Begun == nil {
+		return d.st.RetrySuspects(ctx, appID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+	}
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		if err := what.Begun(ctx); err != nil {
+			return err
+		}
+		page, err = d.st.RetrySuspects(ctx, appID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+		return err
+	})
+	return page, err
 }
 
 // wakeOpenIDs is wakeUsers for people who are known by their openids.

@@ -504,7 +504,7 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 
 	require.NoError(t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.LongTerm, Fields: []sim.TemplateField{
 		{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}, {Key: "thing3", Label: "温馨提示"}}}}))
-	_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+	_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 	require.NoError(t, err)
 	require.Equal(t, 4, b.count(`SELECT count(*) FROM subscription WHERE long_term`), "as the account says")
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())

@@ -54,8 +54,8 @@ const (
 
 // SyncTemplates fetches the subscribe templates of an app's account and brings those that are kept up to them. Again it changes nothing.
 // What operators wrote stays ([push.Account.Update]); what is scheduled or sending keeps its template as frozen. A template that the account
-// does not have stays, marked as gone, and no new task may use it.
-func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (TemplateSync, error) {
+// does not have stays, marked as gone, and no new task may use it. done is run in the transaction that writes the templates; it may be nil.
+func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string, done func(context.Context, TemplateSync) error) (TemplateSync, error) {
 	app, err := d.st.App(ctx, key)
 	if err != nil {
 		return TemplateSync{}, err
@@ -71,8 +71,10 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (Temp
 	var turned []string
 	err = d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		sync = TemplateSync{Templates: []SyncedTemplate{}}
-		turned, err = d.applyTemplates(ctx, key, account, &sync)
-		return err
+		if turned, err = d.applyTemplates(ctx, key, account, &sync); err != nil || done == nil {
+			return err
+		}
+		return done(ctx, sync)
 	})
 	for _, id := range turned {
 		if err == nil {
@@ -153,6 +155,11 @@ func (d *Dispatcher) applyTemplate(ctx context.Context, app push.App, a push.Acc
 	}
 	_, err := d.st.UpsertTemplate(ctx, app.ID, t)
 	return s, err
+}
+
+// Counts are how many templates came to what, but for those that are as they were.
+func (s *TemplateSync) Counts() map[string]any {
+	return map[string]any{"added": s.Added, "changed": s.Changed, "gone": s.Gone, "refused": s.Refused}
 }
 
 func (s *TemplateSync) add(t SyncedTemplate) {

@@ -31,7 +31,7 @@ func (b *bundle) account(templates ...sim.Template) {
 
 func (b *bundle) syncTemplates() dispatch.TemplateSync {
 	b.t.Helper()
-	got, err := b.d.SyncTemplates(b.t.Context(), "test", appKey)
+	got, err := b.d.SyncTemplates(b.t.Context(), "test", appKey, nil)
 	require.NoError(b.t, err)
 	require.Len(b.t, got.Templates, got.Added+got.Changed+got.Unchanged+got.Gone+got.Refused)
 	return got
@@ -190,7 +190,7 @@ func TestSyncTemplates_FailuresOfThePlatform(t *testing.T) {
 			_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
 			require.NoError(t, err)
 			b.faults(sim.Faults{Rules: []sim.Rule{tc.rule}})
-			_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+			_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 			var failed *push.CallError
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, tc.code, failed.Code)
@@ -206,9 +206,9 @@ func TestSyncTemplates_FailuresOfThePlatform(t *testing.T) {
 	require.Equal(t, 2, b.syncTemplates().Added)
 	_, err := b.d.PauseApp(t.Context(), "test", appKey)
 	require.NoError(t, err)
-	_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+	_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 	refused(t, err, push.RefusedAppPaused)
-	_, err = b.d.SyncTemplates(t.Context(), "test", "nobody")
+	_, err = b.d.SyncTemplates(t.Context(), "test", "nobody", nil)
 	require.ErrorIs(t, err, push.ErrNotFound)
 }
 
@@ -219,7 +219,7 @@ func TestSyncTemplates_TwoAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	sums := make([]dispatch.TemplateSync, 4)
 	for i := range sums {
-		wg.Go(func() { sums[i], _ = b.d.SyncTemplates(t.Context(), "test", appKey) })
+		wg.Go(func() { sums[i], _ = b.d.SyncTemplates(t.Context(), "test", appKey, nil) })
 	}
 	wg.Wait()
 	added, unchanged := 0, 0

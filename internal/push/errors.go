@@ -212,3 +212,24 @@ func (r *Refusal) EN() string {
 }
 
 func (r *Refusal) Error() string { return r.EN() }
+
+// InvalidFields collects the invalid fields of an error. ok is false if there are none, or if something else is joined with them.
+func InvalidFields(err error) (fields []*InvalidError, ok bool) {
+	if joined, is := err.(interface{ Unwrap() []error }); is {
+		for _, e := range joined.Unwrap() {
+			more, ok := InvalidFields(e)
+			if !ok {
+				return nil, false
+			}
+			fields = append(fields, more...)
+		}
+		return fields, len(fields) > 0
+	}
+	if invalid, is := err.(*InvalidError); is { //nolint:errorlint // each level is looked at in turn
+		return []*InvalidError{invalid}, true
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return InvalidFields(inner)
+	}
+	return nil, false
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -282,6 +283,14 @@ type Audience struct {
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// Figures are how many rows of the list came to what.
+func (a Audience) Figures() map[string]any {
+	return map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
+}
+
+// JobTags are what the jobs of a task bear, so that they are found in the pages of the queue.
+func JobTags(taskID int64) []string { return []string{"task_" + strconv.FormatInt(taskID, 10)} }
 
 // MaxPermits bounds the permits that are tried for one recipient.
 const MaxPermits = 3

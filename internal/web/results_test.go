@@ -123,7 +123,7 @@ func TestResults(t *testing.T) {
 		require.NoError(t, err)
 		text := b.admin(t, 200, "GET", "/metrics", "").body
 		for _, line := range []string{
-			`minipush_recipients{state="sent"} 2`, `minipush_permits{app="health",state="used"} 2`, `minipush_tables_up{part="queue"} 1`,
+			`minipush_recipients{state="sent"} 2`, `minipush_permits{app="health",channel="form_id",state="used"} 2`, `minipush_tables_up{part="queue"} 1`,
 			`minipush_http_request_duration_seconds_count{route="POST /api/v1/tasks/{id}/send",status="202"} 1`,
 		} {
 			require.True(t, strings.Contains(text, line+"\n"), line)

@@ -214,7 +214,7 @@ CREATE INDEX audit_log_at_idx ON public.audit_log USING btree (at, id);
 CREATE INDEX audit_log_object_idx ON public.audit_log USING btree (object, at, id);
 CREATE TRIGGER audit_log_only_added_to BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
 COMMENT ON TABLE audit_log IS 'Who changed what, written in the transaction of the change; a trigger keeps entries as they are. action is stable, such as account.add; object names what was changed, such as task:98.';
-COMMENT ON COLUMN audit_log.address IS 'Where the request came from, as the server saw it; empty for a command.';
+COMMENT ON COLUMN audit_log.address IS 'Where the change was asked for: an address, as the server saw it, or cli for a command; empty for what a daemon did by itself.';
 
 CREATE TABLE breaker (
     app_id integer NOT NULL,

@@ -78,9 +78,9 @@ func (a *API) uploadList(w http.ResponseWriter, r *http.Request, c *call) error 
 	if err != nil {
 		return err
 	}
-	up.Body = body
+	up.Body, up.Done = body, a.noteList(c)
 	list, err := a.d.UploadList(r.Context(), c.principal.Name, c.app.Key, c.path("name"), up)
-	body.done()
+	body.Done()
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func (a *API) uploadList(w http.ResponseWriter, r *http.Request, c *call) error 
 }
 
 func (a *API) deleteList(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = map[string]any{"list": c.path("name")}
 	return &none{}, a.d.DeleteList(ctx, c.app.Key, c.path("name"))
 }
 

@@ -38,6 +38,9 @@ func (a *API) downloadResults(w http.ResponseWriter, r *http.Request, c *call) e
 	if err := c.err(); err != nil {
 		return err
 	}
+	if err := a.note(r.Context(), c, map[string]any{"format": name, "masked": false}); err != nil {
+		return err
+	}
 	conn := http.NewResponseController(w)
 	results.BeforePage = func(int) {
 		_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's

@@ -12,6 +12,7 @@ import (
 	"minipush/internal/dispatch"
 	"minipush/internal/intake"
 	"minipush/internal/push"
+	"minipush/internal/web/patient"
 )
 
 // audienceAnswer is a version of a list and where its refused rows are found.
@@ -79,15 +80,15 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	up.Body = body
+	up.Body, up.Done = body, a.noteList(c)
 	var audience push.Audience
 	if c.given("list") {
-		body.done()
+		body.Done()
 		audience, err = a.d.TakeList(r.Context(), c.principal.Name, c.task.ID, c.text("list"), up)
 	} else {
 		audience, err = a.d.UploadAudience(r.Context(), c.principal.Name, c.task.ID, up)
 	}
-	body.done()
+	body.Done()
 	if err != nil {
 		return err
 	}
@@ -104,42 +105,20 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 }
 
 // openUpload makes the reader of the body of an upload.
-func (a *API) openUpload(w http.ResponseWriter, r *http.Request) (*patientReader, error) {
-	if r.ContentLength > a.cfg.MaxUpload {
-		return nil, &http.MaxBytesError{Limit: a.cfg.MaxUpload}
-	}
-	return &patientReader{body: http.MaxBytesReader(w, r.Body, a.cfg.MaxUpload), conn: http.NewResponseController(w), stall: a.cfg.Stall}, nil
+func (a *API) openUpload(w http.ResponseWriter, r *http.Request) (*uploadBody, error) {
+	body, err := patient.NewBody(w, r, a.cfg.MaxUpload, a.cfg.Stall, a.cfg.Stall)
+	return &uploadBody{body}, err
 }
 
-// patientReader gives each read of a body its own time: an upload of any length goes through, one that stands still does not.
-type patientReader struct {
-	body  io.Reader
-	conn  *http.ResponseController
-	stall time.Duration
-}
+// uploadBody says of a body that breaks off that the client did.
+type uploadBody struct{ *patient.Body }
 
-func (p *patientReader) Read(b []byte) (int, error) {
-	p.allow(p.stall)
-	n, err := p.body.Read(b)
-	if err == nil {
-		return n, nil
-	}
-	p.done()
-	if tooLarge := (*http.MaxBytesError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
+func (b *uploadBody) Read(p []byte) (int, error) {
+	n, err := b.Body.Read(p)
+	if tooLarge := (*http.MaxBytesError)(nil); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
 		err = unreadable()
 	}
 	return n, err
-}
-
-// done takes the bound of the reads away: the rows may be worked on after the last byte has come. The answer has its own.
-func (p *patientReader) done() {
-	_ = p.conn.SetReadDeadline(time.Time{})
-	_ = p.conn.SetWriteDeadline(time.Now().Add(p.stall))
-}
-
-func (p *patientReader) allow(d time.Duration) {
-	_ = p.conn.SetReadDeadline(time.Now().Add(d)) // a connection without deadlines is a test's
-	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * d))
 }
 
 // downloadRejects streams the refused rows of the list in force: the line, what stood there, the code and its text.

@@ -142,7 +142,7 @@ func (s *Sessions) Of(r *http.Request) (Session, error) {
 	}
 	a := found.Account
 	return Session{
-		Principal: Principal{ID: "account:" + strconv.FormatInt(a.ID, 10), Name: a.Login, Role: role, AppIDs: a.AppIDs, Address: address(r.RemoteAddr)},
+		Principal: Principal{ID: "account:" + strconv.FormatInt(a.ID, 10), Name: a.Login, Role: role, AppIDs: a.AppIDs, Address: Address(r)},
 		AccountID: a.ID, Login: a.Login, Name: a.Name, hash: hash,
 	}, nil
 }
@@ -225,9 +225,9 @@ func network(remoteAddr string) string {
 	return addr.String()
 }
 
-// address is the address of a remote end without its port.
-func address(remoteAddr string) string {
-	ap, err := netip.ParseAddrPort(remoteAddr)
+// Address is where a request comes from, without the port.
+func Address(r *http.Request) string {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 	"minipush/internal/wechat/callback"
 )
@@ -152,7 +153,7 @@ func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Settings })
 	}
-	c.audit.Detail = changed(before, app.AppSettings)
+	c.audit.Detail = store.Changed(before, app.AppSettings)
 	return redirect(appPath(app.Key)).saying("app.flash_saved"), nil
 }
 
@@ -200,7 +201,7 @@ func (k *Console) setAppConnection(ctx context.Context, c *call) (reply, error) 
 		AppID   string `json:"appid"`
 		BaseURL string `json:"base_url"`
 	}
-	c.audit.Detail = changed(shown{c.app.AppID, c.app.BaseURL}, shown{app.AppID, app.BaseURL})
+	c.audit.Detail = store.Changed(shown{c.app.AppID, c.app.BaseURL}, shown{app.AppID, app.BaseURL})
 	if spec.Secret != "" {
 		c.audit.Detail["secret"] = "replaced"
 	}
@@ -223,7 +224,7 @@ func (k *Console) setAppCallback(ctx context.Context, c *call) (reply, error) {
 	type shown struct {
 		Mode string `json:"callback_mode"`
 	}
-	c.audit.Detail = changed(shown{before}, shown{string(spec.Mode)})
+	c.audit.Detail = store.Changed(shown{before}, shown{string(spec.Mode)})
 	return redirect(appPath(c.app.Key)).saying(said), nil
 }
 

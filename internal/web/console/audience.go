@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -159,13 +160,12 @@ func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call,
 // audited is the entry of an upload in the audit log, which belongs into the transaction that puts the list in force.
 func (k *Console) audited(c *call, e store.AuditEntry) func(context.Context, push.Audience) error {
 	return func(ctx context.Context, a push.Audience) error {
-		e.Actor, e.ActorID = c.actor(), c.session.Principal.ID
-		e.Detail = map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
+		e.Detail = a.Figures()
 		switch {
 		case c.task.ID != 0:
-			e.Object, e.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
+			e.AboutTask(c.task)
 		case c.app.ID != 0:
-			e.Object, e.AppID = "app:"+c.app.Key, &c.app.ID
+			e.AboutApp(c.app)
 		}
 		return k.store.InsertAuditEntry(ctx, e)
 	}
@@ -228,7 +228,7 @@ func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, listID i
 		}
 	}
 	if err = errors.Join(err, file.Flush()); err != nil {
-		k.log.WarnContext(r.Context(), "download broken off", "route", r.Pattern, "err", err)
+		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
 		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser
 	}
 	return nil

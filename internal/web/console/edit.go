@@ -206,7 +206,7 @@ func (p *editPage) lives() []*liveField {
 
 // say puts what the platform would not take at the fields that it comes from.
 func (p *editPage) say() {
-	if wrong, ok := fieldErrors(p.Preview.Unusable); ok {
+	if wrong, ok := push.InvalidFields(p.Preview.Unusable); ok {
 		p.Template.Rules = append(p.Template.Rules, wrong[0].Rule)
 	}
 	for _, f := range p.lives() {
@@ -285,7 +285,7 @@ func (k *Console) editAgain(ctx context.Context, c *call, app push.App, task pus
 		p.Product.Faults = append(p.Product.Faults, both{refusal.ZH(), refusal.EN()})
 		return k.editReply(c, p, status), nil
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return reply{}, err
 	}
@@ -301,7 +301,7 @@ func (p *editPage) keep(c *call) {
 }
 
 // refuse puts what is wrong at its field. What the template does not take is said in words already, by the preview.
-func (p *editPage) refuse(w fieldError) {
+func (p *editPage) refuse(w *push.InvalidError) {
 	for _, f := range p.lives() {
 		if f.Name == w.Field && len(f.Faults) == 0 && !slices.Contains(f.Rules, w.Rule) {
 			f.Rules = append(f.Rules, w.Rule)

@@ -1,5 +1,7 @@
 package console
 
+import "minipush/internal/push"
+
 // field is one input of a form with everything around it: the dot of the partials field, choice and area.
 type field struct {
 	// Name is the name of the field in the form, and in an *push.InvalidError.
@@ -54,7 +56,7 @@ func choose(prefix, selected string, values ...string) []option {
 
 // refuse puts what is wrong at its fields. It returns the error if it is none of a form, or of a field that the form does not have.
 func refuse(err error, fields ...*field) error {
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return err
 	}

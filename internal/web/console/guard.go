@@ -102,7 +102,7 @@ func (k *Console) guard(route Route, h handler) http.Handler {
 		}
 		var out reply
 		if err == nil {
-			out, err = k.run(ctx, route, c, h)
+			out, err = k.run(store.WithCaller(ctx, c.session.Principal.Caller()), route, c, h)
 		}
 		if err != nil {
 			out = k.problem(c, err)
@@ -117,7 +117,7 @@ func (k *Console) stream(route Route, h streamHandler) http.Handler {
 		secure(w)
 		c, err := k.admit(w, r, route)
 		if err == nil {
-			err = h(w, r, c)
+			err = h(w, r.WithContext(store.WithCaller(r.Context(), c.session.Principal.Caller())), c)
 		}
 		if err != nil {
 			k.write(w, c, k.problem(c, err))
@@ -130,11 +130,11 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 	if route.Audit == "" {
 		return h(ctx, c)
 	}
-	c.audit = store.AuditEntry{Actor: c.actor(), ActorID: c.session.Principal.ID, Action: route.Audit, Address: c.session.Principal.Address}
+	c.audit = store.AuditEntry{Action: route.Audit}
 	if c.task.ID != 0 {
-		c.audit.Object, c.audit.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
+		c.audit.AboutTask(c.task)
 	} else if c.app.ID != 0 {
-		c.audit.Object, c.audit.AppID = "app:"+c.app.Key, &c.app.ID
+		c.audit.AboutApp(c.app)
 	}
 	err = k.store.InTx(ctx, func(ctx context.Context) error {
 		if out, err = h(ctx, c); err != nil {

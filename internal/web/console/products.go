@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -143,7 +144,7 @@ func (k *Console) putProduct(ctx context.Context, c *call, before any, code, act
 		p.Action, p.Code.Value = action, code
 		return invalid("product", p, code).under(upToProducts(c.app.Key)...), refuse(err, p.fields()...)
 	}
-	c.audit.Object, c.audit.Detail = "product:"+code, changed(before, product)
+	c.audit.Object, c.audit.Detail = "product:"+code, store.Changed(before, product)
 	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", code), nil
 }
 
@@ -158,6 +159,6 @@ func (k *Console) turnShelf(ctx context.Context, c *call) (reply, error) {
 	if after, err = k.d.PutProduct(ctx, after); err != nil {
 		return reply{}, err
 	}
-	c.audit.Object, c.audit.Detail = "product:"+after.Code, changed(before, after)
+	c.audit.Object, c.audit.Detail = "product:"+after.Code, store.Changed(before, after)
 	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", after.Code), nil
 }

@@ -103,7 +103,7 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 		format = "csv"
 	}
 	err := k.store.InsertAuditEntry(r.Context(), store.AuditEntry{
-		Actor: c.actor(), ActorID: c.session.Principal.ID, Action: "task.export", AppID: &c.task.AppID, Object: fmt.Sprintf("task:%d", c.task.ID),
+		Action: "task.export", AppID: &c.task.AppID, Object: fmt.Sprintf("task:%d", c.task.ID),
 		Detail: map[string]any{"format": format, "masked": results.Masked},
 	})
 	if err != nil {

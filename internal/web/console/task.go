@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,8 @@ type taskPage struct {
 	Result *taskResult
 	// Making is what can be done with it before it is sent.
 	Making making
+	// Jobs is the page of the queue with the jobs of the task; empty for who may not see it.
+	Jobs string
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
@@ -56,6 +59,7 @@ func newTaskPage(c *call) taskPage {
 		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
 		Settled: t.State.Final() && t.Counts.Open() == 0,
 		Making:  newMaking(c),
+		Jobs:    jobsOf(c, t),
 		Rate: field{
 			Name: "rate_per_second", Label: "task.rate", Hint: "task.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond),
 		},
@@ -76,6 +80,23 @@ func newTaskPage(c *call) taskPage {
 		}
 	}
 	return p
+}
+
+// jobsOf is where the pages of the queue show the jobs of a task, in the state that most of them are in. They show the jobs of all apps, so
+// they are for whoever sees all.
+func jobsOf(c *call, t push.Task) string {
+	if t.State == push.TaskDraft || !c.may(auth.Operator) || !c.session.Principal.SeesAll() {
+		return ""
+	}
+	state := "completed"
+	switch t.State {
+	case push.TaskScheduled:
+		state = "scheduled"
+	case push.TaskSending:
+		state = "running"
+	case push.TaskDraft, push.TaskMissed, push.TaskPaused, push.TaskDone, push.TaskCanceled: // what is left of its jobs is done
+	}
+	return "/ops/jobs/jobs/?" + url.Values{"state": {state}, "tags": push.JobTags(t.ID)}.Encode()
 }
 
 // progressOfTask is what of a task moves.

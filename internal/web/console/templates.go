@@ -95,19 +95,14 @@ func (k *Console) templatesPage(ctx context.Context, c *call, app push.App) (*te
 
 // syncTemplates brings the subscribe templates up to those of the account at the platform, and shows what came of it.
 func (k *Console) syncTemplates(ctx context.Context, c *call) (reply, error) {
-	got, err := k.d.SyncTemplates(ctx, c.actor(), c.app.Key)
+	got, err := k.d.SyncTemplates(ctx, c.actor(), c.app.Key, func(ctx context.Context, got dispatch.TemplateSync) error {
+		return k.store.InsertAuditEntry(ctx, store.AuditEntry{
+			Action: didTemplateSync, AppID: &c.app.ID, Object: "app:" + c.app.Key, Detail: got.Counts(),
+		})
+	})
 	failed, asked := errors.AsType[*push.CallError](err)
 	if err != nil && !asked {
 		return reply{}, err
-	}
-	if err == nil {
-		err = k.store.InsertAuditEntry(ctx, store.AuditEntry{
-			Actor: c.actor(), ActorID: c.session.Principal.ID, Address: c.session.Principal.Address, Action: didTemplateSync, AppID: &c.app.ID, Object: "app:" + c.app.Key,
-			Detail: map[string]any{"added": got.Added, "changed": got.Changed, "gone": got.Gone, "refused": got.Refused},
-		})
-		if err != nil {
-			return reply{}, err
-		}
 	}
 	p, err := k.templatesPage(ctx, c, c.app)
 	if err != nil {
@@ -211,7 +206,7 @@ func (k *Console) putTemplate(ctx context.Context, c *call, before any, id, acti
 	if !more && wrong == nil {
 		after, err := k.d.PutTemplate(ctx, t)
 		if err == nil {
-			c.audit.Object, c.audit.Detail = "template:"+id, changed(before, after)
+			c.audit.Object, c.audit.Detail = "template:"+id, store.Changed(before, after)
 			return redirect("/console/templates?app="+c.app.Key).saying("templates.flash_saved", after.Name), nil
 		}
 		wrong = err
