@@ -29,6 +29,8 @@ type shell struct {
 	Role     string
 	Nav      []navItem
 	Apps     []push.App
+	// Awaiting is how many tasks wait for the approval of the one who is logged in; empty for none.
+	Awaiting string
 	// App is the key of the app that was chosen; empty for all.
 	App  string
 	Zone string
@@ -45,6 +47,8 @@ type language struct {
 type navItem struct {
 	Key, Href string
 	Current   bool
+	// Count is how much there is to do; empty for nothing.
+	Count string
 	// Outside: it leads out of the console.
 	Outside bool
 }
@@ -90,12 +94,29 @@ func (k *Console) shell(c *call, out reply, shown flash) shell {
 	if chosen, ok := c.chosenApp(); ok {
 		s.App = chosen.Key
 	}
+	s.Awaiting = k.awaiting(c)
+	s.Nav = nav(c, s.Awaiting)
+	return s
+}
+
+// nav is the navigation for the one who is logged in. What waits for an approval has its place only while there is any.
+func nav(c *call, awaiting string) (items []navItem) {
+	p := c.session.Principal
+	path := c.r.URL.Path
+	judging := path == home && c.r.URL.Query().Get("state") == mine
 	for _, at := range navigation() {
-		if p.Role.May(at.role, auth.Read) && (!at.all || p.SeesAll()) {
-			s.Nav = append(s.Nav, navItem{Key: at.key, Href: at.href, Current: strings.HasPrefix(c.r.URL.Path, at.href), Outside: !strings.HasPrefix(at.href, "/console/")})
+		if !p.Role.May(at.role, auth.Read) || at.all && !p.SeesAll() {
+			continue
+		}
+		list := at.href == home && awaiting != ""
+		items = append(items, navItem{
+			Key: at.key, Href: at.href, Current: strings.HasPrefix(path, at.href) && !(list && judging), Outside: !strings.HasPrefix(at.href, "/console/"),
+		})
+		if list {
+			items = append(items, navItem{Key: "shell.nav_awaiting", Href: home + "?state=" + mine, Current: judging, Count: awaiting})
 		}
 	}
-	return s
+	return items
 }
 
 // here is the page to come back to after a switch: of a form that was posted, the page that it stood on.

@@ -26,6 +26,8 @@ type taskPage struct {
 	Result *taskResult
 	// Making is what can be done with it before it is sent.
 	Making making
+	// Approving is what was said of it, where the app asks for an approval.
+	Approving approvalView
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
@@ -50,7 +52,12 @@ func (k *Console) taskRoutes(t *table) {
 	t.change("/console/tasks/{id}/rate", auth.Operator, "task.rate", k.setTaskRate)
 }
 
-func newTaskPage(c *call) taskPage {
+// taskCrumbs lead from a page of a task back to it.
+func taskCrumbs(c *call) []crumb {
+	return []crumb{{Key: "tasks.title", Href: home}, {Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)}}
+}
+
+func (k *Console) newTaskPage(ctx context.Context, c *call) (taskPage, error) {
 	t := c.task
 	p := taskPage{
 		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
@@ -75,7 +82,9 @@ func newTaskPage(c *call) taskPage {
 			p.CanTakeProduct = c.may(auth.Author)
 		}
 	}
-	return p
+	var err error
+	p.Approving, err = k.approvalOf(ctx, c)
+	return p, err
 }
 
 // progressOfTask is what of a task moves.
@@ -95,8 +104,9 @@ func (p taskPage) Slices() string {
 	return string(data)
 }
 
-func (k *Console) showTask(_ context.Context, c *call) (reply, error) {
-	return page("task", newTaskPage(c), c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+func (k *Console) showTask(ctx context.Context, c *call) (reply, error) {
+	p, err := k.newTaskPage(ctx, c)
+	return page("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), err
 }
 
 // showTaskProgress is the part of the page that moves, for a browser whose stream does not come through. Once the task is in another phase
@@ -117,7 +127,10 @@ func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
 		_, err = k.d.SetTaskRate(ctx, c.actor(), c.task.ID, rate)
 	}
 	if err != nil {
-		p := newTaskPage(c)
+		p, pageErr := k.newTaskPage(ctx, c)
+		if pageErr != nil {
+			return reply{}, pageErr
+		}
 		p.Rate.Value = c.value("rate_per_second")
 		if err := refuse(err, &p.Rate); err != nil {
 			return reply{}, err
