@@ -37,7 +37,7 @@ func (k *Console) approvalOf(ctx context.Context, c *call) (v approvalView, err 
 	t := c.task
 	v = approvalView{
 		Approval: t.Approval, Path: taskPath(t.ID) + "/trial", Shown: t.Approval.Required || t.Approval.State != push.ApprovalNone,
-		NoList:   t.Approval.Missing() && t.Audience == push.AudienceList && t.AudienceID == 0 && t.SourceID == 0,
+		NoList:   t.Approval.Missing() && goesNowhere(t),
 		CanJudge: t.Approval.Awaited && c.mayJudge(t),
 	}
 	if !t.Approval.Awaited {

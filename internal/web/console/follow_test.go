@@ -223,6 +223,7 @@ func TestResult_ReasonsWithCauseAndCure_ResentByChoice(t *testing.T) {
 	r = c.post(t, taskURL(task)+"/resend", url.Values{"reason": {"no_permit", "permit_dead"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf("已由任务 %d 新建草稿", task.ID))
+	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf(`<a href="%s">任务 %d</a>`, taskURL(task), task.ID), "where it comes from")
 	draft, err := b.store.Task(t.Context(), task.ID+1)
 	require.NoError(t, err)
 	require.Equal(t, 3, draft.Counts.Total)

@@ -104,7 +104,7 @@ func TestBrowser_TheWholeJob_ByTwoPeople(t *testing.T) {
 	// The pages think that it is a little earlier, so that "in a minute" is soon.
 	b := setupWith(t, web.Config{Now: func() time.Time { return time.Now().Add(-54 * time.Second) }})
 	b.stocked(t)
-	b.account(t, "second", auth.Approver, []int32{b.health.ID})
+	b.account(t, "second", auth.Approver, nil)
 	_, err := b.d.SetAppSettings(t.Context(), "admin", b.health.Key, func(s *push.AppSettings) error {
 		s.Approval, s.Testers = true, []string{"77"}
 		return nil

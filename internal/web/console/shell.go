@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 
 // shell is what the layout shows around a page. Its dot is a shell, the dot of a screen is shell.Page.
 type shell struct {
-	Screen    string
+	TitleKey  string
 	TitleArgs []any
 	Lang      string
 	Theme     string
@@ -77,7 +78,7 @@ func navigation() []place {
 
 func (k *Console) shell(c *call, out reply, shown flash) shell {
 	s := shell{
-		Screen: out.name, TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
+		TitleKey: cmp.Or(out.titleKey, out.name+".title"), TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
 		Zone: k.cfg.Location.String(), Page: out.data,
 	}
 	for _, code := range languages() {
@@ -95,12 +96,12 @@ func (k *Console) shell(c *call, out reply, shown flash) shell {
 		s.App = chosen.Key
 	}
 	s.Awaiting = k.awaiting(c)
-	s.Nav = nav(c, s.Awaiting)
+	s.Nav = nav(c, out.crumbs, s.Awaiting)
 	return s
 }
 
-// nav is the navigation for the one who is logged in. What waits for an approval has its place only while there is any.
-func nav(c *call, awaiting string) (items []navItem) {
+// nav is the navigation for the one who is logged in. Current is where the page is, or what its crumbs begin with. What waits for an approval has its place only while there is any.
+func nav(c *call, crumbs []crumb, awaiting string) (items []navItem) {
 	p := c.session.Principal
 	path := c.r.URL.Path
 	judging := path == home && c.r.URL.Query().Get("state") == mine
@@ -109,8 +110,9 @@ func nav(c *call, awaiting string) (items []navItem) {
 			continue
 		}
 		list := at.href == home && awaiting != ""
+		current := strings.HasPrefix(path, at.href) || len(crumbs) > 0 && crumbs[0].Href == at.href
 		items = append(items, navItem{
-			Key: at.key, Href: at.href, Current: strings.HasPrefix(path, at.href) && !(list && judging), Outside: !strings.HasPrefix(at.href, "/console/"),
+			Key: at.key, Href: at.href, Current: current && !(list && judging), Outside: !strings.HasPrefix(at.href, "/console/"),
 		})
 		if list {
 			items = append(items, navItem{Key: "shell.nav_awaiting", Href: home + "?state=" + mine, Current: judging, Count: awaiting})

@@ -30,6 +30,8 @@ type taskPage struct {
 	Approving approvalView
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
+	// NeedsList: before it can be sent, somebody has to say to whom.
+	NeedsList bool
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
 	CanSend, CanPause, CanResume, CanCancel, CanUnschedule, CanSetRate, CanTakeProduct bool
 }
@@ -68,6 +70,7 @@ func (k *Console) newTaskPage(ctx context.Context, c *call) (taskPage, error) {
 		},
 		CanSend: c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled),
 
+		NeedsList:     t.State == push.TaskDraft && goesNowhere(t),
 		CanUnschedule: c.may(auth.Approver) && t.State == push.TaskScheduled,
 		CanPause:      c.may(auth.Operator) && t.State == push.TaskSending,
 		CanResume:     c.may(auth.Approver) && t.State == push.TaskPaused,
@@ -85,6 +88,11 @@ func (k *Console) newTaskPage(ctx context.Context, c *call) (taskPage, error) {
 	var err error
 	p.Approving, err = k.approvalOf(ctx, c)
 	return p, err
+}
+
+// goesNowhere says that a task is to go to a list, and has none yet.
+func goesNowhere(t push.Task) bool {
+	return t.Audience == push.AudienceList && t.AudienceID == 0 && t.SourceID == 0
 }
 
 // progressOfTask is what of a task moves.
