@@ -195,26 +195,23 @@ func (p *person) refusedForWantOfApproval(t *testing.T) {
 	p.looks(t, "send-unapproved")
 }
 
-// approves finds what waits in the list of tasks, looks at it and approves it; inspecting the pages on the way, or not.
+// approves finds what waits in the list of tasks, looks at it and approves it; inspecting that page on the way, or not.
 func (p *person) approves(t *testing.T, inspecting bool) {
 	t.Helper()
-	look := func(name string) {
-		if inspecting {
-			p.looks(t, name)
-		}
-	}
 	p.press(t, "推送任务")
 	p.told(t, "1")
 	p.press(t, "待我审批 1")
 	p.sees(t, "审批 ", "双十一活动")
-	look("tasks-awaiting")
+	p.picture(t, "tasks-awaiting")
 	p.press(t, "审批")
 	p.sees(t, "尚未审批", "双十一活动", "编号")
-	look("trial-approver")
+	if inspecting {
+		p.looks(t, "trial-approver")
+	}
 	p.press(t, "通过")
 	p.sees(t, "已审批通过", "已通过 · second")
 	p.told(t, "")
-	look("task-approved")
+	p.picture(t, "task-approved")
 }
 
 // schedulesSoon sends the approved task in a minute, from the page that refused it.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,4 +108,28 @@ func TestTrial_WhoMayApproveIsTold_AndTheAuthorWho(t *testing.T) {
 		require.Contains(t, page, said)
 	}
 	require.NotContains(t, b.as(t, "admin").get(t, "/console/tasks").body, `class="count"`)
+}
+
+// A task that nobody approved in time says so, and what to do, and still waits.
+func TestTrial_UnapprovedAtItsTime_IsMissedAndSaysSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	_, err := b.d.SetAppSettings(t.Context(), "admin", b.health.Key, func(s *push.AppSettings) error { s.Approval = true; return nil })
+	require.NoError(t, err)
+	task := b.draft(t, "双十一活动", 2)
+	b.reachable(t, 2)
+	at := time.Now().Add(time.Hour)
+	_, err = b.d.Send(t.Context(), "author", task.ID, &at)
+	require.NoError(t, err)
+	b.exec(t, `UPDATE task SET start_at = now() - interval '1 second' WHERE id = $1`, task.ID)
+	b.works(t)
+	require.Eventually(t, func() bool {
+		found, err := b.store.Task(t.Context(), task.ID)
+		return err == nil && found.State == push.TaskMissed
+	}, time.Minute, 50*time.Millisecond)
+	page := b.as(t, "approver").get(t, taskURL(task)).body
+	for _, said := range []string{"已错过", "任务尚未审批,请由另一位同事审批后再发送", "审批后请重新排期", "去审批", "核对并发送", `class="count"`} {
+		require.Contains(t, page, said)
+	}
 }
