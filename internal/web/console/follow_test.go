@@ -158,7 +158,7 @@ func TestRepeat_PlainWordsBecomeASchedule(t *testing.T) {
 	require.Len(t, schedules, 1)
 	s := schedules[0]
 	require.Equal(t, []any{"15 10 * * 1-5", "Asia/Shanghai", "skip", push.AudienceAll, true, "双十一活动"}, []any{s.Cron, s.TimeZone, s.Misfire, s.Audience, s.Enabled, s.Topic})
-	require.Contains(t, c.get(t, taskURL(task)).body, "计划已启用,下一次发送")
+	require.Contains(t, c.get(t, taskURL(task)).body, "周期任务已启用,下一次发送")
 	r = c.post(t, taskURL(task)+"/repeat", form)
 	require.Equal(t, http.StatusUnprocessableEntity, r.status, "the name is taken")
 	require.Contains(t, r.body, "已被使用")
