@@ -10,6 +10,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // asksForApproval makes the app ask for a second person.
@@ -214,4 +215,48 @@ func TestApproval_NoScheduleRunsWithout(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.d.ResumeSchedule(t.Context(), "approver", s.ID)
 	refused(t, err, push.RefusedNotApproved)
+}
+
+// A task waits for an approval from when it goes to somebody until somebody else has spoken, and again once it was changed.
+func TestApproval_IsAwaitedByThoseWhoMayGiveIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	waits := func(id int64, want int) {
+		t.Helper()
+		n, err := b.st.CountAwaiting(t.Context(), nil, "second", 10)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+		listed, err := b.st.Tasks(t.Context(), store.TaskFilter{Awaiting: true, Judge: "second", Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, listed, want)
+		require.Equal(t, want == 1, b.task(id).Approval.Awaited)
+		own, err := b.st.CountAwaiting(t.Context(), nil, "test", 10)
+		require.NoError(t, err)
+		require.Zero(t, own, "nobody may approve what is their own")
+		other, err := b.st.CountAwaiting(t.Context(), []int32{b.app.ID + 1}, "second", 10)
+		require.NoError(t, err)
+		require.Zero(t, other, "another app's")
+	}
+	users := b.users(2, 1)
+	waits(b.draft(nil).ID, 0)
+	id := b.draft(users).ID
+	change := func(topic string) {
+		_, err := b.d.ChangeTask(t.Context(), "test", id, func(s *push.TaskSpec) error { s.Topic = topic; return nil })
+		require.NoError(t, err)
+	}
+	waits(id, 1)
+	b.approve(id, "second")
+	waits(id, 0)
+	change("更正")
+	waits(id, 1)
+	_, err := b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: b.task(id).ContentHash, Note: "错别字"})
+	require.NoError(t, err)
+	waits(id, 0)
+	change("再更正")
+	_, err = b.d.Send(t.Context(), "second", id, in(time.Hour))
+	require.NoError(t, err)
+	waits(id, 1) // it is scheduled, and would be missed
+	b.approve(id, "second")
+	waits(id, 0)
 }

@@ -64,6 +64,16 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	return accounts, wrap(err, "list accounts")
 }
 
+// AccountsFor lists accounts that may log in, have one of the roles and may touch the app, but for some logins: those of the first role
+// first, at most limit.
+func (s *Store) AccountsFor(ctx context.Context, appID int32, roles, but []string, limit int) ([]Account, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account
+		 WHERE disabled_at IS NULL AND role = ANY ($2::text[]) AND (app_ids IS NULL OR $1 = ANY (app_ids)) AND NOT login = ANY ($3::text[])
+		 ORDER BY array_position($2::text[], role), login LIMIT $4`, appID, roles, but, limit)
+	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Account])
+	return accounts, wrap(err, "list accounts for app %d", appID)
+}
+
 // SetAccountPassword replaces the password of an account and ends its sessions, all but the one with the hash keep (nil: all).
 func (s *Store) SetAccountPassword(ctx context.Context, id int64, passwordHash string, keep []byte) error {
 	err := s.InTx(ctx, func(ctx context.Context) error {

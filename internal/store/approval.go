@@ -22,7 +22,29 @@ var contentHash = `sha256(convert_to(jsonb_build_array(t.app_id, t.template_id, 
 const approvalState = `CASE WHEN t.approval <> 'none' AND t.planned_at IS NULL AND t.approval_hash <> h.hash THEN 'void' ELSE t.approval END`
 
 // approvalColumns are a push.Approval of task t in app a. A test needs none.
-const approvalColumns = approvalState + `, a.approval AND t.kind = 'push', t.approval_by, t.approval_at, t.approval_note`
+const approvalColumns = approvalState + `, a.approval AND t.kind = 'push', ` + awaitsApproval + `, t.approval_by, t.approval_at, t.approval_note`
+
+// awaitsApproval says of task t in app a, whose hash is h.hash, that somebody has to look at it: it may begin once it is approved, it goes to
+// somebody, and what was said of it, if anything, was said of something else. One that was rejected waits for its author. The first
+// line is the predicate of task_unbegun_idx.
+const awaitsApproval = `t.planned_at IS NULL AND t.kind = 'push' AND t.state IN ('draft', 'scheduled', 'missed', 'paused')
+	AND a.approval AND (t.audience = 'all' OR t.audience_id IS NOT NULL OR t.source_id IS NOT NULL) AND ` + approvalState + ` IN ('none', 'void')`
+
+// notBy says of task t that a person, who is named by an argument, neither made it nor changed it last, and may thus approve it.
+func notBy(arg string) string {
+	return `t.created_by <> ` + arg + ` AND coalesce(t.changed_by, t.created_by) <> ` + arg
+}
+
+// CountAwaiting counts the tasks of some apps (nil is all) that wait for the approval of a person, up to a limit.
+func (s *Store) CountAwaiting(ctx context.Context, appIDs []int32, person string, limit int) (n int, err error) {
+	err = s.db(ctx).QueryRow(ctx, `
+		SELECT count(*) FROM (
+		       SELECT FROM task t JOIN app a ON a.id = t.app_id JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
+		        CROSS JOIN LATERAL (SELECT `+contentHash+` AS hash) h
+		        WHERE ($1::int[] IS NULL OR t.app_id = ANY ($1)) AND `+notBy("$2")+` AND `+awaitsApproval+` LIMIT $3) w`,
+		appIDs, person, limit).Scan(&n)
+	return n, wrap(err, "count tasks that wait for an approval")
+}
 
 // Approval reads what was said of a task, held against what the task would send now. In the transaction that holds the task's lock it
 // stays so.
@@ -32,7 +54,7 @@ func (s *Store) Approval(ctx context.Context, taskID int64) (push.Approval, erro
 		SELECT `+approvalColumns+`
 		  FROM task t JOIN app a ON a.id = t.app_id JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
 		 CROSS JOIN LATERAL (SELECT `+contentHash+` AS hash) h
-		 WHERE t.id = $1`, taskID).Scan(&a.State, &a.Required, &a.By, &a.At, &a.Note)
+		 WHERE t.id = $1`, taskID).Scan(&a.State, &a.Required, &a.Awaited, &a.By, &a.At, &a.Note)
 	return a, wrap(err, "approval of task %d", taskID)
 }
 

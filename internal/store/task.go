@@ -42,7 +42,7 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
 		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
 		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID,
-		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
+		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.Awaited, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}
 	}
@@ -159,11 +159,22 @@ type TaskFilter struct {
 	Search string
 	// Approval narrows to what was said of them; empty is all.
 	Approval push.ApprovalState
+	// Awaiting narrows to those that wait for an approval; Judge to those that this person neither made nor changed last, empty is all.
+	Awaiting bool
+	Judge    string
 	// From and To bound created_at: From ≤ created_at < To.
 	From, To *time.Time
 	// Before lists tasks with a smaller id; 0 starts at the newest.
 	Before int64
 	Limit  int
+}
+
+// awaiting is a condition of its own, so that the statement can go by the index of what has not begun.
+func (f TaskFilter) awaiting() string {
+	if !f.Awaiting {
+		return ""
+	}
+	return ` AND ` + awaitsApproval
 }
 
 // Tasks lists tasks, newest first, with their counts and without their reasons. Tests are not among them.
@@ -174,8 +185,8 @@ func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 		   AND ($5::bigint = 0 OR t.id < $5::bigint)
 		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0
 		        OR $7 !~ '^[0-9]+$' AND strpos(lower(t.product_title), lower($7)) > 0)
-		   AND ($8 = '' OR `+approvalState+` = $8)
-		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search, string(f.Approval))
+		   AND ($8 = '' OR `+approvalState+` = $8) AND ($9 = '' OR `+notBy("$9")+`)`+f.awaiting()+`
+		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search, string(f.Approval), f.Judge)
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")
 }

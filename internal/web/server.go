@@ -32,6 +32,8 @@ type Config struct {
 	OpsOnly bool
 	// Location is the time zone of times in answers. Default UTC.
 	Location *time.Location
+	// Now is the clock of the console. Default time.Now.
+	Now func() time.Time
 	// MaxUpload bounds an uploaded list, in bytes. Default 100 MiB.
 	MaxUpload int64
 	// CallTimeout bounds a call of the API that does not stream. Default 30 s.
@@ -77,7 +79,7 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 	s.metrics = newMetrics(d, st, log)
 	s.sessions = auth.NewSessions(cfg.Sessions, st, log)
 	var err error
-	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout, MaxUpload: cfg.MaxUpload, Stall: cfg.Stall}, d, st, s.sessions, log); err != nil {
+	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout, MaxUpload: cfg.MaxUpload, Stall: cfg.Stall, Now: cfg.Now}, d, st, s.sessions, log); err != nil {
 		return nil, fmt.Errorf("make console: %w", err)
 	}
 	if s.jobs, err = newJobPages(d, log); err != nil {

@@ -770,6 +770,7 @@ CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = '
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
 CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_test_of_idx ON public.task USING btree (test_of) WHERE (test_of IS NOT NULL);
+CREATE INDEX task_unbegun_idx ON public.task USING btree (app_id, id) WHERE ((planned_at IS NULL) AND (kind = 'push'::text) AND (state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'missed'::text, 'paused'::text])));
 CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';

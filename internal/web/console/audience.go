@@ -30,6 +30,8 @@ type audiencePage struct {
 	Path string
 	// CanChange: the task is a draft, and the account may write on it.
 	CanChange bool
+	// Ready: there is somebody to send to, and it can be sent.
+	Ready bool
 	// List is the list in force; nil where there is none. Rows are its first ones.
 	List *push.Audience
 	Rows []push.Recipient
@@ -59,8 +61,7 @@ func (k *Console) showAudience(ctx context.Context, c *call) (reply, error) {
 }
 
 func audienceReply(c *call, p audiencePage, status int) reply {
-	out := page("audience", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home},
-		crumb{Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)})
+	out := page("audience", p, c.task.ID).under(taskCrumbs(c)...)
 	out.status = status
 	return out
 }
@@ -82,6 +83,8 @@ func (k *Console) newAudiencePage(ctx context.Context, c *call) (audiencePage, e
 	if p.List != nil || c.task.Audience == push.AudienceAll {
 		p.Reach = &reachPlace{taskPath(c.task.ID) + "/reach"}
 	}
+	t := c.task
+	p.Ready = p.Reach != nil && c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled)
 	if !p.CanChange || c.task.Audience != push.AudienceList {
 		return p, nil
 	}

@@ -124,6 +124,7 @@ func (k *Console) editReply(c *call, p editPage, status int) reply {
 	crumbs := []crumb{{Key: "tasks.title", Href: home}}
 	if p.ID != 0 {
 		crumbs = append(crumbs, crumb{Key: "task.title", Args: []any{p.ID}, Href: taskPath(p.ID)})
+		out.titleKey, out.titleArgs = "edit.title_of", []any{p.ID}
 	}
 	return out.under(crumbs...)
 }

@@ -158,7 +158,7 @@ func TestRepeat_PlainWordsBecomeASchedule(t *testing.T) {
 	require.Len(t, schedules, 1)
 	s := schedules[0]
 	require.Equal(t, []any{"15 10 * * 1-5", "Asia/Shanghai", "skip", push.AudienceAll, true, "双十一活动"}, []any{s.Cron, s.TimeZone, s.Misfire, s.Audience, s.Enabled, s.Topic})
-	require.Contains(t, c.get(t, taskURL(task)).body, "计划已启用,下一次发送")
+	require.Contains(t, c.get(t, taskURL(task)).body, "周期任务已启用,下一次发送")
 	r = c.post(t, taskURL(task)+"/repeat", form)
 	require.Equal(t, http.StatusUnprocessableEntity, r.status, "the name is taken")
 	require.Contains(t, r.body, "已被使用")
@@ -223,6 +223,7 @@ func TestResult_ReasonsWithCauseAndCure_ResentByChoice(t *testing.T) {
 	r = c.post(t, taskURL(task)+"/resend", url.Values{"reason": {"no_permit", "permit_dead"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf("已由任务 %d 新建草稿", task.ID))
+	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf(`<a href="%s">任务 %d</a>`, taskURL(task), task.ID), "where it comes from")
 	draft, err := b.store.Task(t.Context(), task.ID+1)
 	require.NoError(t, err)
 	require.Equal(t, 3, draft.Counts.Total)

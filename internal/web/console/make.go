@@ -27,7 +27,7 @@ func newMaking(c *call) making {
 		ID: t.ID, Path: taskPath(t.ID), CanEdit: author && open, CanClone: author, CanDelete: author && t.State == push.TaskDraft,
 		CanCorrect: c.may(auth.Approver) && t.State == push.TaskScheduled, CanRenew: author && t.State == push.TaskDraft && t.ProductCode != "",
 		Audience: true, Reach: open || t.State == push.TaskScheduled,
-		Trial: author && (open || t.State == push.TaskScheduled),
+		Trial: author && (open || t.State == push.TaskScheduled || t.Approval.Awaited),
 	}
 }
 

@@ -23,7 +23,8 @@ type reply struct {
 	data any
 	// refresh makes htmx load the whole page anew in place of the part, which may then be none.
 	refresh bool
-	// titleArgs go into the title.
+	// titleKey is the key of its title where that is another one; titleArgs go into the title.
+	titleKey  string
 	titleArgs []any
 	crumbs    []crumb
 	// to is where the browser is sent; empty for a page.

@@ -147,9 +147,9 @@ func (k *Console) resendTask(ctx context.Context, c *call) (reply, error) {
 			reasons = append(reasons, reason)
 		}
 	}
-	if p := newTaskPage(c); len(reasons) == 0 && p.Result != nil {
+	if p, err := k.newTaskPage(ctx, c); len(reasons) == 0 && p.Result != nil {
 		p.Result.NoneChosen = true
-		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), err
 	}
 	draft, err := k.d.Resend(ctx, c.actor(), c.task.ID, reasons)
 	if err != nil {

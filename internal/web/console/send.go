@@ -16,11 +16,11 @@ import (
 // sendPage shows everything that whoever sends a task must see, and sends it: now, or at a time.
 type sendPage struct {
 	push.Task
-	Path string
-	// Preview is the first message as it will be; nil where it cannot be made, and Broken says why.
-	Preview *dispatch.Preview
-	Broken  string
+	Path    string
+	Message messageView
 	Checks  []finding
+	// Approving is what was said of it, where the app asks for an approval.
+	Approving approvalView
 	// Now is the product as it is now; nil if there is none, or if it is gone. ProductMoved: it is not what the task has.
 	Now          *push.Product
 	ProductMoved bool
@@ -40,6 +40,13 @@ type sendPage struct {
 	MaySend, Blocked bool
 	// Reach is where the page shows who can be reached.
 	Reach reachPlace
+}
+
+// messageView is the first message of a task as it will be: the dot of the partial message. Preview is nil where it cannot be made, and
+// Broken says why.
+type messageView struct {
+	Preview *dispatch.Preview
+	Broken  string
 }
 
 // finding is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
@@ -88,15 +95,10 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 			p.ProductMoved = now.Title != t.Product.Title || now.Price != t.Product.Price || now.OnShelf != t.Product.OnShelf
 		}
 	}
-	preview, err := k.d.Preview(ctx, t.ID, 0)
-	_, wrong := errors.AsType[*push.InvalidError](err)
-	_, refused := errors.AsType[*push.Refusal](err)
-	switch {
-	case err == nil:
-		p.Preview = &preview
-	case wrong || refused || errors.Is(err, push.ErrNotFound):
-		p.Broken = err.Error()
-	default:
+	if p.Message, err = k.firstMessage(ctx, t); err != nil {
+		return p, err
+	}
+	if p.Approving, err = k.approvalOf(ctx, c); err != nil {
 		return p, err
 	}
 	p.Checks = k.checks(&p)
@@ -105,6 +107,20 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 		line.Text, p.Blocked = k.sentence(c, line.Key, line.Args...), p.Blocked || line.Level == "stop"
 	}
 	return p, nil
+}
+
+// firstMessage renders the message to the first user of the list.
+func (k *Console) firstMessage(ctx context.Context, t push.Task) (messageView, error) {
+	preview, err := k.d.Preview(ctx, t.ID, 0)
+	_, wrong := errors.AsType[*push.InvalidError](err)
+	_, refused := errors.AsType[*push.Refusal](err)
+	switch {
+	case err == nil:
+		return messageView{Preview: &preview}, nil
+	case wrong || refused || errors.Is(err, push.ErrNotFound):
+		return messageView{Broken: err.Error()}, nil
+	}
+	return messageView{}, err
 }
 
 // checks are what a look at the rows tells before anybody presses the button; the button looks again at all of it.

@@ -29,8 +29,12 @@ type taskPage struct {
 	Making making
 	// Jobs is the page of the queue with the jobs of the task; empty for who may not see it.
 	Jobs string
+	// Approving is what was said of it, where the app asks for an approval.
+	Approving approvalView
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
+	// NeedsList: before it can be sent, somebody has to say to whom.
+	NeedsList bool
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
 	CanSend, CanPause, CanResume, CanCancel, CanUnschedule, CanSetRate, CanTakeProduct bool
 }
@@ -53,7 +57,12 @@ func (k *Console) taskRoutes(t *table) {
 	t.change("/console/tasks/{id}/rate", auth.Operator, "task.rate", k.setTaskRate)
 }
 
-func newTaskPage(c *call) taskPage {
+// taskCrumbs lead from a page of a task back to it.
+func taskCrumbs(c *call) []crumb {
+	return []crumb{{Key: "tasks.title", Href: home}, {Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)}}
+}
+
+func (k *Console) newTaskPage(ctx context.Context, c *call) (taskPage, error) {
 	t := c.task
 	p := taskPage{
 		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
@@ -65,6 +74,7 @@ func newTaskPage(c *call) taskPage {
 		},
 		CanSend: c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled),
 
+		NeedsList:     t.State == push.TaskDraft && goesNowhere(t),
 		CanUnschedule: c.may(auth.Approver) && t.State == push.TaskScheduled,
 		CanPause:      c.may(auth.Operator) && t.State == push.TaskSending,
 		CanResume:     c.may(auth.Approver) && t.State == push.TaskPaused,
@@ -79,7 +89,14 @@ func newTaskPage(c *call) taskPage {
 			p.CanTakeProduct = c.may(auth.Author)
 		}
 	}
-	return p
+	var err error
+	p.Approving, err = k.approvalOf(ctx, c)
+	return p, err
+}
+
+// goesNowhere says that a task is to go to a list, and has none yet.
+func goesNowhere(t push.Task) bool {
+	return t.Audience == push.AudienceList && t.AudienceID == 0 && t.SourceID == 0
 }
 
 // jobsOf is where the pages of the queue show the jobs of a task, in the state that most of them are in. They show the jobs of all apps, so
@@ -116,8 +133,9 @@ func (p taskPage) Slices() string {
 	return string(data)
 }
 
-func (k *Console) showTask(_ context.Context, c *call) (reply, error) {
-	return page("task", newTaskPage(c), c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+func (k *Console) showTask(ctx context.Context, c *call) (reply, error) {
+	p, err := k.newTaskPage(ctx, c)
+	return page("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), err
 }
 
 // showTaskProgress is the part of the page that moves, for a browser whose stream does not come through. Once the task is in another phase
@@ -138,7 +156,10 @@ func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
 		_, err = k.d.SetTaskRate(ctx, c.actor(), c.task.ID, rate)
 	}
 	if err != nil {
-		p := newTaskPage(c)
+		p, pageErr := k.newTaskPage(ctx, c)
+		if pageErr != nil {
+			return reply{}, pageErr
+		}
 		p.Rate.Value = c.value("rate_per_second")
 		if err := refuse(err, &p.Rate); err != nil {
 			return reply{}, err

@@ -25,11 +25,15 @@ type trialPage struct {
 	DryRun   *push.DryRun
 	Reasons  []reasonRow
 	Examples []exampleRow
-	// Hash names what an approval is of: the first digits are enough for a person.
-	Hash string
-	Note field
-	// What the account may do now. Own: it made or changed the task itself, and cannot approve it.
-	CanTry, CanJudge, Own bool
+	// Message is what it would send.
+	Message messageView
+	// Approving is what was said of it. Hash names what an approval is of: the first digits are enough for a person.
+	Approving approvalView
+	Hash      string
+	Note      field
+	// What the account may do now. Judging: it may say something of it, also once something was said. Own: it made or changed the task itself,
+	// and cannot.
+	CanTry, Judging, Own bool
 }
 
 // testerRow is a tester and what he has to do first.
@@ -71,9 +75,18 @@ func (k *Console) newTrialPage(ctx context.Context, c *call) (p trialPage, err e
 	t := c.task
 	open := t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled
 	p = trialPage{
-		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))], Own: c.actor() == t.CreatedBy || c.actor() == t.ChangedBy,
+		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))],
 		Note:   field{Name: "note", Label: "trial.note", Hint: "trial.note_hint", Type: "text", Max: push.MaxApprovalNote, Value: c.value("note")},
-		CanTry: open && c.may(auth.Author), CanJudge: open && c.may(auth.Approver),
+		CanTry: open && c.may(auth.Author),
+	}
+	if p.Approving, err = k.approvalOf(ctx, c); err != nil {
+		return p, err
+	}
+	if begun := !open && !t.Approval.Awaited; c.may(auth.Approver) && !begun && !p.Approving.NoList {
+		p.Judging, p.Own = c.mayJudge(t), !c.mayJudge(t)
+	}
+	if p.Message, err = k.firstMessage(ctx, t); err != nil {
+		return p, err
 	}
 	if test := c.value("test"); test != "" && c.form == nil {
 		if _, err := strconv.ParseInt(test, 10, 64); err == nil {
