@@ -16,7 +16,8 @@ import (
 )
 
 func (c *cli) accountCommand() *cobra.Command {
-	return group("account", "Make and list the accounts of people who log in to the console; set a password", c.accountAdd(), c.accountList(), c.accountPasswd())
+	return group("account", "Make and list the accounts of people who log in to the console; set how they log in", c.accountAdd(), c.accountList(), c.accountPasswd(),
+		c.accountTOTPRemove(), c.accountLink(), c.accountUnlink())
 }
 
 // passwordFlags say where a password comes from: a file, standard input, the terminal, or none of them.
@@ -146,6 +147,15 @@ type accountInfo struct {
 	UpdatedAt   time.Time  `json:"updated_at"`
 	LastLoginAt *time.Time `json:"last_login_at"`
 	DisabledAt  *time.Time `json:"disabled_at"`
+	// TOTPAt is since when a second factor is asked for, Links who its person is at OpenID providers.
+	TOTPAt *time.Time    `json:"totp_at"`
+	Links  []accountLink `json:"links"`
+}
+
+// accountLink is who the person of an account is at an OpenID provider.
+type accountLink struct {
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
 }
 
 func (c *cli) accountList() *cobra.Command {
@@ -159,9 +169,9 @@ func (c *cli) accountList() *cobra.Command {
 			return c.answer(map[string]any{"accounts": accounts}, func(w io.Writer) {
 				rows := make([][]string, len(accounts))
 				for i, a := range accounts {
-					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), s.clock.maybe(a.DisabledAt)}
+					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), a.ways(), s.clock.maybe(a.DisabledAt)}
 				}
-				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "DISABLED"}, rows)
+				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "LOGIN BY", "DISABLED"}, rows)
 			})
 		}),
 	}
@@ -176,11 +186,20 @@ func accountInfos(ctx context.Context, s *session) ([]accountInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	links, err := s.store.AccountIdentities(ctx)
+	if err != nil {
+		return nil, err
+	}
 	infos := make([]accountInfo, len(accounts))
 	for i, a := range accounts {
 		infos[i] = accountInfo{
 			ID: a.ID, Login: a.Login, Name: a.Name, Role: a.Role, CreatedBy: a.CreatedBy, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
-			LastLoginAt: a.LastLoginAt, DisabledAt: a.DisabledAt,
+			LastLoginAt: a.LastLoginAt, DisabledAt: a.DisabledAt, TOTPAt: a.TOTPAt, Links: []accountLink{},
+		}
+		for _, l := range links {
+			if l.AccountID == a.ID {
+				infos[i].Links = append(infos[i].Links, accountLink{l.Issuer, l.Subject})
+			}
 		}
 		for _, app := range apps {
 			if slices.Contains(a.AppIDs, app.ID) {

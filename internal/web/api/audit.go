@@ -105,6 +105,8 @@ type account struct {
 	UpdatedAt   time.Time  `json:"updated_at"`
 	LastLoginAt *time.Time `json:"last_login_at"`
 	DisabledAt  *time.Time `json:"disabled_at"`
+	// TOTPAt is since when a second factor is asked for; nil where the password is enough.
+	TOTPAt *time.Time `json:"totp_at"`
 }
 
 type accountList struct {
@@ -143,7 +145,7 @@ func (a *API) listAccounts(ctx context.Context, c *call, _ *none) (*accountList,
 	for i, r := range rows {
 		list.Accounts[i] = account{
 			ID: r.ID, Login: r.Login, Name: r.Name, Role: r.Role, Apps: keysOf(apps, r.AppIDs), CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-			LastLoginAt: r.LastLoginAt, DisabledAt: r.DisabledAt,
+			LastLoginAt: r.LastLoginAt, DisabledAt: r.DisabledAt, TOTPAt: r.TOTPAt,
 		}
 	}
 	return &list, nil

@@ -99,7 +99,8 @@ const (
 func auditActions() []string {
 	return []string{
 		didAccountDisable, didAccountEnable, didAppAdd, didAppCallback, didAppConnection, didAppPause, didAppResume, didAppSettings, didPermitRetry, didProductAdd, didProductSet, didProductShelf, didScheduleDelete, didSchedulePause, didScheduleResume, didSuppressionAdd, didSuppressionRemove, didTemplateAdd, didTemplateSet, didTemplateSync, didTokenCreate, didTokenRevoke,
-		"account.add", "account.password", "list.delete", "list.upload", "schedule.create", "task.approval_void", "task.approve", "task.audience", "task.cancel", "task.change",
+		"account.add", "account.link", "account.password", "account.recovery_code", "account.totp_off", "account.totp_on", "account.totp_remove", "account.unlink",
+		"list.delete", "list.upload", "schedule.create", "task.approval_void", "task.approve", "task.audience", "task.cancel", "task.change",
 		"task.clone", "task.create", "task.delete", "task.dry_run", "task.export", "task.pause", "task.product", "task.rate", "task.reach", "task.reject",
 		"task.resend", "task.resolve", "task.resume", "task.send", "task.test", "task.unschedule",
 	}
@@ -115,6 +116,6 @@ func rules() []string {
 		"out_of_range", "password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many",
 		"unknown_channel", "unknown_key", "unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason",
 		"unknown_recipient", "unknown_source", "unknown_state", "unknown_task", "unknown_template", "unknown_time_zone",
-		"unknown_value", "unknown_variable", "wrong_character", "wrong_format", "wrong_password",
+		"unknown_value", "unknown_variable", "wrong_character", "wrong_code", "wrong_format", "wrong_password",
 	}
 }
