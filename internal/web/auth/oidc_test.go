@@ -79,55 +79,49 @@ func TestSignIn_OpensASessionOfTheLinkedAccount(t *testing.T) {
 
 func TestSignIn_IsRefused(t *testing.T) {
 	t.Parallel()
-	claim := func(name string, value any) func(*elsewhere) {
-		return func(e *elsewhere) { e.issuer.SetClaims(func(claims map[string]any) { claims[name] = value }) }
+	e := setupElsewhere(t)
+	claim := func(name string, value any) func() {
+		return func() { e.issuer.SetClaims(func(claims map[string]any) { claims[name] = value }) }
 	}
-	for name, tc := range map[string]struct {
-		before func(*elsewhere)
-		after  func(e *elsewhere, query url.Values, cookie *string)
+	for _, tc := range []struct {
+		name   string
+		before func()
+		after  func(query url.Values, cookie *string)
 		want   error
 	}{
-		"with another nonce":           {before: claim("nonce", "of another sign-in"), want: auth.ErrSignIn},
-		"without a nonce":              {before: claim("nonce", ""), want: auth.ErrSignIn},
-		"for another audience":         {before: claim("aud", "another-client"), want: auth.ErrSignIn},
-		"made for another client":      {before: claim("azp", "another-client"), want: auth.ErrSignIn},
-		"of another issuer":            {before: claim("iss", "https://id.example.com"), want: auth.ErrSignIn},
-		"without a subject":            {before: claim("sub", ""), want: auth.ErrSignIn},
-		"with an expired token":        {before: claim("exp", time.Now().Add(-time.Minute).Unix()), want: auth.ErrSignIn},
-		"with another's signature":     {before: nil, want: auth.ErrSignIn},
-		"with another state":           {after: func(_ *elsewhere, q url.Values, _ *string) { q.Set("state", "another") }, want: auth.ErrSignInOver},
-		"without a state":              {after: func(_ *elsewhere, q url.Values, _ *string) { q.Del("state") }, want: auth.ErrSignInOver},
-		"without its cookie":           {after: func(_ *elsewhere, _ url.Values, c *string) { *c = "" }, want: auth.ErrSignInOver},
-		"with a cookie that was made":  {after: func(_ *elsewhere, _ url.Values, c *string) { *c = "eyJzIjoieCJ9" }, want: auth.ErrSignInOver},
-		"too late":                     {after: func(e *elsewhere, _ url.Values, _ *string) { e.hand.move(10 * time.Minute) }, want: auth.ErrSignInOver},
-		"with a code that is none":     {after: func(_ *elsewhere, q url.Values, _ *string) { q.Set("code", "none") }, want: auth.ErrSignIn},
-		"when the provider refuses":    {after: func(_ *elsewhere, q url.Values, _ *string) { q.Set("error", "access_denied") }, want: auth.ErrSignIn},
-		"when the provider goes away":  {after: func(e *elsewhere, _ url.Values, _ *string) { e.issuer.SetAway(true) }, want: auth.ErrSignIn},
-		"when the account is shut out": {want: auth.ErrShutOut},
+		{name: "with another nonce", before: claim("nonce", "of another sign-in"), want: auth.ErrSignIn},
+		{name: "without a nonce", before: claim("nonce", ""), want: auth.ErrSignIn},
+		{name: "for another audience", before: claim("aud", "another-client"), want: auth.ErrSignIn},
+		{name: "made for another client", before: claim("azp", "another-client"), want: auth.ErrSignIn},
+		{name: "of another issuer", before: claim("iss", "https://id.example.com"), want: auth.ErrSignIn},
+		{name: "without a subject", before: claim("sub", ""), want: auth.ErrSignIn},
+		{name: "with an expired token", before: claim("exp", time.Now().Add(-time.Minute).Unix()), want: auth.ErrSignIn},
+		{name: "with another state", after: func(q url.Values, _ *string) { q.Set("state", "another") }, want: auth.ErrSignInOver},
+		{name: "without a state", after: func(q url.Values, _ *string) { q.Del("state") }, want: auth.ErrSignInOver},
+		{name: "without its cookie", after: func(_ url.Values, c *string) { *c = "" }, want: auth.ErrSignInOver},
+		{name: "with a cookie that was made up", after: func(_ url.Values, c *string) { *c = "eyJzIjoieCJ9" }, want: auth.ErrSignInOver},
+		{name: "with a code that is none", after: func(q url.Values, _ *string) { q.Set("code", "none") }, want: auth.ErrSignIn},
+		{name: "when the provider refuses", after: func(q url.Values, _ *string) { q.Set("error", "access_denied") }, want: auth.ErrSignIn},
+		{name: "when the provider goes away", after: func(url.Values, *string) { e.issuer.SetAway(true) }, want: auth.ErrSignIn},
+		{name: "too late", after: func(url.Values, *string) { e.hand.move(10 * time.Minute) }, want: auth.ErrSignInOver},
+		{name: "when the account is shut out", before: func() { e.exec(t, `UPDATE account SET disabled_at = now()`) }, want: auth.ErrShutOut},
+		{name: "with another's signature", before: func() { e.issuer.Forge(t) }, want: auth.ErrSignIn},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := setupElsewhere(t)
-			if tc.before != nil {
-				tc.before(e)
-			}
-			switch name {
-			case "with another's signature":
-				e.issuer.Forge(t)
-			case "when the account is shut out":
-				e.exec(t, `UPDATE account SET disabled_at = now()`)
-			}
-			query, cookie := e.visit(t)
-			if tc.after != nil {
-				tc.after(e, query, &cookie)
-			}
-			_, _, err := e.signIn(t, query, cookie)
-			require.ErrorIs(t, err, tc.want)
-			var n int
-			require.NoError(t, e.pool.QueryRow(t.Context(), `SELECT count(*) FROM session`).Scan(&n))
-			require.Zero(t, n)
-		})
+		if tc.before != nil {
+			tc.before()
+		}
+		query, cookie := e.visit(t)
+		if tc.after != nil {
+			tc.after(query, &cookie)
+		}
+		_, _, err := e.signIn(t, query, cookie)
+		require.ErrorIs(t, err, tc.want, tc.name)
+		e.issuer.SetClaims(nil)
+		e.issuer.SetAway(false)
 	}
+	var n int
+	require.NoError(t, e.pool.QueryRow(t.Context(), `SELECT count(*) FROM session`).Scan(&n))
+	require.Zero(t, n)
 }
 
 // The browser of another that is made to end a sign-in ends none: it has another cookie.

@@ -91,9 +91,9 @@ func (k *Console) accountsPage(ctx context.Context, c *call) (*accountsPage, err
 			Account: a, Apps: c.appKeys(a.AppIDs), Self: a.ID == c.session.AccountID, Linked: linked[a.ID],
 			RemoveTOTP: sure{Action: path + "/totp", Button: "accounts.totp_remove", Question: "accounts.totp_remove_sure", Yes: "accounts.totp_remove_yes", Danger: true},
 			Unlink:     sure{Action: path + "/unlink", Button: "accounts.unlink", Question: "accounts.unlink_sure", Yes: "accounts.unlink_yes", Danger: true},
-			Disable: sure{Action: path + "/disable", Button: "accounts.disable", Question: "accounts.disable_sure", Yes: "accounts.disable_yes", Danger: true},
-			Enable:  sure{Action: path + "/enable", Button: "accounts.enable", Question: "accounts.enable_sure", Yes: "accounts.enable_yes"},
-			Reset:   sure{Action: path + "/password", Button: "accounts.reset", Question: "accounts.reset_sure", Yes: "accounts.reset_yes"},
+			Disable:    sure{Action: path + "/disable", Button: "accounts.disable", Question: "accounts.disable_sure", Yes: "accounts.disable_yes", Danger: true},
+			Enable:     sure{Action: path + "/enable", Button: "accounts.enable", Question: "accounts.enable_sure", Yes: "accounts.enable_yes"},
+			Reset:      sure{Action: path + "/password", Button: "accounts.reset", Question: "accounts.reset_sure", Yes: "accounts.reset_yes"},
 		})
 	}
 	return p, nil
