@@ -125,47 +125,51 @@ func (o *OIDC) Begin(ctx context.Context, redirect, next string) (location, cook
 	return location, sealText(o.cfg.Key, text, flowContext), signInFor, nil
 }
 
-// finish reads what the provider sent the browser back with, and returns who signed in and where to go. It believes the provider's word only
-// where it was given to this client (aud, azp), in this sign-in (state, nonce, PKCE), by this provider (iss, signature), and now (exp).
-func (o *OIDC) finish(ctx context.Context, query url.Values, cookie string) (subject, next string, err error) {
-	var f flow
+// flow finds what a sign-in was begun with in this browser, by its cookie, and that the provider sent the browser back for it. Nobody is asked.
+func (o *OIDC) flow(query url.Values, cookie string) (f flow, err error) {
 	text, err := openText(o.cfg.Key, cookie, flowContext)
 	if err == nil {
 		err = json.Unmarshal(text, &f)
 	}
 	if err != nil || o.cfg.Now().Unix() >= f.Expires || !same(query.Get("state"), f.State) {
-		return "", "", ErrSignInOver
+		return flow{}, ErrSignInOver
 	}
+	return f, nil
+}
+
+// finish asks the provider who signed in. It believes the provider's word only where it was given to this client (aud, azp), in this sign-in (state,
+// nonce, PKCE), by this provider (iss, signature), and now (exp).
+func (o *OIDC) finish(ctx context.Context, f flow, query url.Values) (subject string, err error) {
 	if code := query.Get("error"); code != "" {
-		return "", f.Next, fmt.Errorf("%w: the provider says %.60q", ErrSignIn, code)
+		return "", fmt.Errorf("%w: the provider says %.60q", ErrSignIn, code)
 	}
 	p, err := o.provider(ctx)
 	if err != nil {
-		return "", f.Next, err
+		return "", err
 	}
 	token, err := o.oauth(p, f.Redirect).Exchange(context.WithValue(ctx, oauth2.HTTPClient, o.client), query.Get("code"), oauth2.VerifierOption(f.Verifier))
 	if err != nil {
-		return "", f.Next, exchangeError(err)
+		return "", exchangeError(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	id, err := p.verifier.Verify(ctx, raw)
 	if err != nil {
-		return "", f.Next, fmt.Errorf("%w: %w", ErrSignIn, err)
+		return "", fmt.Errorf("%w: %w", ErrSignIn, err)
 	}
 	var claims struct {
 		AuthorizedParty string `json:"azp"`
 	}
 	switch err := id.Claims(&claims); {
 	case err != nil:
-		return "", f.Next, fmt.Errorf("%w: %w", ErrSignIn, err)
+		return "", fmt.Errorf("%w: %w", ErrSignIn, err)
 	case !same(id.Nonce, f.Nonce):
-		return "", f.Next, fmt.Errorf("%w: the nonce is of another sign-in", ErrSignIn)
+		return "", fmt.Errorf("%w: the nonce is of another sign-in", ErrSignIn)
 	case claims.AuthorizedParty != "" && claims.AuthorizedParty != o.cfg.ClientID:
-		return "", f.Next, fmt.Errorf("%w: the token was made for another client", ErrSignIn)
+		return "", fmt.Errorf("%w: the token was made for another client", ErrSignIn)
 	case id.Subject == "":
-		return "", f.Next, fmt.Errorf("%w: the token names nobody", ErrSignIn)
+		return "", fmt.Errorf("%w: the token names nobody", ErrSignIn)
 	}
-	return id.Subject, f.Next, nil
+	return id.Subject, nil
 }
 
 // exchangeError is what may be said of a code that was not exchanged: the body of an answer is not logged.
@@ -191,7 +195,7 @@ func (o *OIDC) provider(ctx context.Context) (*provider, error) {
 	ctx = oidc.ClientContext(ctx, o.client)
 	found, err := oidc.NewProvider(ctx, o.cfg.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrProvider, err)
+		return nil, fmt.Errorf("%w: %.300s", ErrProvider, err.Error()) // what it says may be a whole page
 	}
 	p := &provider{endpoint: found.Endpoint(), verifier: found.VerifierContext(ctx, &oidc.Config{ClientID: o.cfg.ClientID, Now: o.cfg.Now})}
 	if o.cfg.ClientSecret == "" {
@@ -202,18 +206,20 @@ func (o *OIDC) provider(ctx context.Context) (*provider, error) {
 }
 
 // SignIn ends a sign-in at a provider, which stands in the place of the password: the first step. The account is the one that an administrator linked
-// to the subject, and no other: an address of mail is not looked at, for providers let people choose it, and give it to another later. next is where to
+// to the subject, and no other: an address of mail is not looked at, for providers let people choose it, and give it to another later. The text is where to
 // go. An error is *UnlinkedError, ErrShutOut, ErrSignIn, ErrSignInOver, ErrProvider, ErrThrottled, or the database's.
-func (s *Sessions) SignIn(ctx context.Context, o *OIDC, query url.Values, cookie, remoteAddr string) (in Admission, next string, err error) {
-	from := subject("address", network(remoteAddr))
-	if err := s.count(ctx, from, s.cfg.PerAddress); err != nil {
-		return Admission{}, "", err
-	}
-	who, next, err := o.finish(ctx, query, cookie)
+func (s *Sessions) SignIn(ctx context.Context, o *OIDC, query url.Values, cookie, remoteAddr string) (Admission, string, error) {
+	f, err := o.flow(query, cookie)
 	if err != nil {
-		if !errors.Is(err, ErrSignInOver) {
-			s.log.WarnContext(ctx, "sign-in failed", slog.String("issuer", o.cfg.Issuer), slog.Any("err", err))
-		}
+		return Admission{}, "", err // not counted: another site can make a browser ask for this address
+	}
+	next, from := f.Next, subject("address", network(remoteAddr))
+	if err := s.count(ctx, from, s.cfg.PerAddress); err != nil {
+		return Admission{}, next, err
+	}
+	who, err := o.finish(ctx, f, query)
+	if err != nil {
+		s.log.WarnContext(ctx, "sign-in failed", slog.String("issuer", o.cfg.Issuer), slog.Any("err", err))
 		return Admission{}, next, err
 	}
 	a, err := s.store.AccountByIdentity(ctx, o.cfg.Issuer, who)
@@ -228,7 +234,7 @@ func (s *Sessions) SignIn(ctx context.Context, o *OIDC, query url.Values, cookie
 	if err := s.store.ForgetLogin(ctx, nil, from); err != nil {
 		return Admission{}, next, err
 	}
-	in, err = s.admit(ctx, a)
+	in, err := s.admit(ctx, a)
 	if errors.Is(err, push.ErrNotFound) {
 		err = ErrShutOut // at this moment
 	}

@@ -137,6 +137,13 @@ func TestSignIn_WithTheCookieOfAnother_IsRefused(t *testing.T) {
 	mine.Set("code", query.Get("code"))
 	_, _, err = e.signIn(t, mine, cookie)
 	require.ErrorIs(t, err, auth.ErrSignIn)
+	// nor does it count against an address that another site makes a browser ask without one
+	for range 110 {
+		_, _, err = e.signIn(t, query, "")
+		require.ErrorIs(t, err, auth.ErrSignInOver)
+	}
+	_, err = e.sessions.Login(t.Context(), "ann", goodPassword, "192.0.2.1:1")
+	require.NoError(t, err)
 }
 
 func TestSignIn_OfAStranger_MakesNoAccount_AndNamesTheSubject(t *testing.T) {
