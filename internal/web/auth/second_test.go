@@ -160,6 +160,39 @@ func TestTOTP_OfManyWhoTypeTheSameCodeAtOnce_OneIsLetIn(t *testing.T) {
 	}
 }
 
+// Whoever has read that a code was not used, and waits for the one who uses it at this moment, is refused.
+func TestTOTP_WhoWaitsForTheSameCode_IsRefused(t *testing.T) {
+	t.Parallel()
+	p := setupPhone(t, auth.SessionConfig{})
+	kept, err := p.store.TOTP(t.Context(), p.account.ID)
+	require.NoError(t, err)
+	challenge, code, lost := p.first(t), p.code(t), make(chan error, 1)
+	require.NoError(t, p.store.InTx(t.Context(), func(ctx context.Context) error {
+		spent, err := p.store.SpendTOTPStep(ctx, p.account.ID, kept.Secret, p.hand.now().Unix()/30)
+		require.NoError(t, err)
+		require.True(t, spent)
+		go func() {
+			_, _, err := p.sessions.Second(context.WithoutCancel(t.Context()), challenge, code, "192.0.2.1:1")
+			lost <- err
+		}()
+		p.somebodyWaits(t)
+		return nil
+	}))
+	require.ErrorIs(t, <-lost, auth.ErrWrongCode)
+	require.Equal(t, 1, p.sessionCount(t))
+}
+
+// somebodyWaits returns once a transaction waits for the lock of another.
+func (l *logins) somebodyWaits(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waits bool
+		require.NoError(t, l.pool.QueryRow(t.Context(), `
+			SELECT EXISTS (SELECT FROM pg_locks w JOIN pg_stat_activity a USING (pid) WHERE NOT w.granted AND a.datname = current_database())`).Scan(&waits))
+		return waits
+	}, time.Minute, 10*time.Millisecond)
+}
+
 func TestTOTP_RecoveryCodesWorkOnce_AndAreInTheAuditLog(t *testing.T) {
 	t.Parallel()
 	p := setupPhone(t, auth.SessionConfig{})
@@ -355,12 +388,7 @@ func TestOpen_ThatWaitsForTheSecondFactor_GivesNoSession(t *testing.T) {
 			_, err := l.sessions.Open(context.WithoutCancel(t.Context()), l.account)
 			lost <- err
 		}()
-		require.Eventually(t, func() bool {
-			var waits bool
-			require.NoError(t, l.pool.QueryRow(t.Context(), `
-				SELECT EXISTS (SELECT FROM pg_locks w JOIN pg_stat_activity a USING (pid) WHERE NOT w.granted AND a.datname = current_database())`).Scan(&waits))
-			return waits
-		}, time.Minute, 10*time.Millisecond)
+		l.somebodyWaits(t)
 		return nil
 	}))
 	require.ErrorIs(t, <-lost, push.ErrNotFound)
