@@ -14,7 +14,8 @@ import (
 )
 
 func (c *cli) accountCommand() *cobra.Command {
-	return group("account", "Make and list the accounts of people who log in to the console; set a password", c.accountAdd(), c.accountList(), c.accountPasswd())
+	return group("account", "Make and list the accounts of people who log in to the console; set how they log in", c.accountAdd(), c.accountList(), c.accountPasswd(),
+		c.accountTOTPRemove(), c.accountLink(), c.accountUnlink())
 }
 
 // passwordFlags say where a password comes from: a file, standard input, the terminal, or none of them.
@@ -145,9 +146,9 @@ func (c *cli) accountList() *cobra.Command {
 			return c.answer(map[string]any{"accounts": accounts}, func(w io.Writer) {
 				rows := make([][]string, len(accounts))
 				for i, a := range accounts {
-					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), s.clock.maybe(a.DisabledAt)}
+					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), ways(a), s.clock.maybe(a.DisabledAt)}
 				}
-				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "DISABLED"}, rows)
+				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "LOGIN BY", "DISABLED"}, rows)
 			})
 		}),
 	}

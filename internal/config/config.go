@@ -33,6 +33,7 @@ type Config struct {
 	SecretKey Secret    `yaml:"secret_key" env:"SECRET_KEY" doc:"Seals app secrets at rest: 32 bytes in base64 or hexadecimal. With the private Postgres it may be empty: one is made and kept in the data directory."`
 	TimeZone  string    `yaml:"time_zone" env:"TIME_ZONE" doc:"IANA zone of cron specs without CRON_TZ=, of quiet hours and daily caps, and of times that are shown."`
 	Log       Log       `yaml:"log" envPrefix:"LOG_" doc:"Logs, on standard error."`
+	OIDC      OIDC      `yaml:"oidc" envPrefix:"OIDC_" doc:"Sign-in to the console at an OpenID provider, beside the password, for accounts that an administrator linked."`
 	Send      Send      `yaml:"send" envPrefix:"SEND_" doc:"Sending. Rates are limits of an app and of a task, not of a daemon, and are set there."`
 	Schedule  Schedule  `yaml:"schedule" envPrefix:"SCHEDULE_" doc:"Tasks and recurring schedules whose time passed while nothing was up."`
 	Breaker   Breaker   `yaml:"breaker" envPrefix:"BREAKER_" doc:"When a task stops by itself. Shares are of the last answers that one daemon has had."`
@@ -58,6 +59,15 @@ type HTTP struct {
 type Log struct {
 	Format string `yaml:"format" env:"FORMAT" oneof:"auto|tint|json" doc:"Form of a line. auto: tint (coloured text) on a terminal, json otherwise."`
 	Level  string `yaml:"level" env:"LEVEL" oneof:"debug|info|warn|error" doc:"The least severe level that is logged."`
+}
+
+// OIDC says at which OpenID provider people may sign in.
+type OIDC struct {
+	Issuer       string `yaml:"issuer" env:"ISSUER" doc:"URL of the provider, exactly as it calls itself. Empty: passwords only. It is asked when somebody first signs in, not at the start. Register there as redirect URL: the console's address and /console/login/oidc/callback."`
+	ClientID     string `yaml:"client_id" env:"CLIENT_ID" doc:"What the provider calls this console."`
+	ClientSecret Secret `yaml:"client_secret" env:"CLIENT_SECRET" doc:"What this console proves that by. Empty: it is a public client; PKCE is used either way."`
+	Scopes       string `yaml:"scopes" env:"SCOPES" doc:"What is asked for, separated by spaces; openid has to be one of them, and is enough."`
+	Label        string `yaml:"label" env:"LABEL" doc:"How people call the provider: the name on the button of the login page."`
 }
 
 // Send sizes the send path of one daemon.
@@ -123,6 +133,7 @@ func Default() Config {
 		HTTP:     HTTP{Addr: "127.0.0.1:8080"},
 		TimeZone: "Asia/Shanghai",
 		Log:      Log{Format: "auto", Level: "info"},
+		OIDC:     OIDC{Scopes: "openid", Label: "SSO"},
 		Send: Send{
 			ChunkSize:    1000,
 			Workers:      4,

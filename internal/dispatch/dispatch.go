@@ -187,5 +187,8 @@ func (d *Dispatcher) ahead() time.Duration { return time.Duration(d.clockAhead.L
 // InFlight says how many calls this process has in flight.
 func (d *Dispatcher) InFlight() int { return int(d.metrics.inFlightNow.Load()) }
 
+// Key seals secrets before they are stored.
+func (d *Dispatcher) Key() *seal.Key { return d.cfg.Key }
+
 // River is the queue's client, for its pages. On a working daemon it is the one that works.
 func (d *Dispatcher) River() *river.Client[pgx.Tx] { return d.river }

@@ -3,7 +3,8 @@ package push
 // AuditActions are what the audit log knows, the words of its field action: each has a text in the console's catalogue.
 func AuditActions() []string {
 	return []string{
-		"account.add", "account.disable", "account.enable", "account.password",
+		"account.add", "account.disable", "account.enable", "account.link", "account.password", "account.recovery_code", "account.totp_off", "account.totp_on",
+		"account.totp_remove", "account.unlink",
 		"app.add", "app.callback", "app.connection", "app.pause", "app.resume", "app.settings",
 		"jobs.change",
 		"list.delete", "list.upload",

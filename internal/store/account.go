@@ -29,9 +29,14 @@ type Account struct {
 	LastLoginAt       *time.Time
 	// DisabledAt is when it was shut out; nil while it may log in.
 	DisabledAt *time.Time
+	// TOTPAt is since when a second factor is asked for; nil where the password is enough.
+	TOTPAt *time.Time
 }
 
-const accountColumns = `id, login, name, role, app_ids, password_hash, password_changed_at, created_by, created_at, updated_at, last_login_at, disabled_at`
+// accountColumns are those of an Account, of the table account under its own name.
+const accountColumns = `account.id, account.login, account.name, account.role, account.app_ids, account.password_hash, account.password_changed_at,
+	account.created_by, account.created_at, account.updated_at, account.last_login_at, account.disabled_at,
+	(SELECT confirmed_at FROM account_totp WHERE account_totp.account_id = account.id)`
 
 // InsertAccount adds an account. A login that is taken, or is none, is an *push.InvalidError.
 func (s *Store) InsertAccount(ctx context.Context, a Account) (Account, error) {
@@ -55,6 +60,13 @@ func (s *Store) AccountByLogin(ctx context.Context, login string) (Account, erro
 	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account WHERE login = $1`, login)
 	account, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Account])
 	return account, wrap(err, "account %q", login)
+}
+
+// AccountByID finds an account, also one that was disabled.
+func (s *Store) AccountByID(ctx context.Context, id int64) (Account, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account WHERE id = $1`, id)
+	account, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Account])
+	return account, wrap(err, "account %d", id)
 }
 
 // Accounts lists all accounts by their login.

@@ -118,7 +118,7 @@ func (b *bundle) login(t *testing.T, login string, role auth.Role, apps []int32)
 	t.Helper()
 	a, err := b.store.InsertAccount(t.Context(), store.Account{Login: login, Name: login, Role: role.String(), AppIDs: apps, PasswordHash: "none", CreatedBy: "test"})
 	require.NoError(t, err)
-	value, err := auth.NewSessions(auth.SessionConfig{}, b.store, discard()).Open(t.Context(), a.ID)
+	value, err := auth.NewSessions(auth.SessionConfig{}, b.store, discard()).Open(t.Context(), a)
 	require.NoError(t, err)
 	return value
 }

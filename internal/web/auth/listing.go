@@ -22,6 +22,15 @@ type AccountInfo struct {
 	UpdatedAt   time.Time  `json:"updated_at"`
 	LastLoginAt *time.Time `json:"last_login_at"`
 	DisabledAt  *time.Time `json:"disabled_at"`
+	// TOTPAt is since when a second factor is asked for; nil where the password is enough. Links are who its person is at OpenID providers.
+	TOTPAt *time.Time    `json:"totp_at"`
+	Links  []AccountLink `json:"links"`
+}
+
+// AccountLink is who the person of an account is at an OpenID provider.
+type AccountLink struct {
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
 }
 
 // AccountInfos lists all accounts.
@@ -31,11 +40,20 @@ func AccountInfos(ctx context.Context, st *store.Store) ([]AccountInfo, error) {
 		return nil, err
 	}
 	apps, err := st.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	links, err := st.AccountIdentities(ctx)
 	infos := make([]AccountInfo, len(accounts))
 	for i, a := range accounts {
 		infos[i] = AccountInfo{
 			ID: a.ID, Login: a.Login, Name: a.Name, Role: a.Role, Apps: AppKeys(apps, a.AppIDs), CreatedBy: a.CreatedBy, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
-			LastLoginAt: a.LastLoginAt, DisabledAt: a.DisabledAt,
+			LastLoginAt: a.LastLoginAt, DisabledAt: a.DisabledAt, TOTPAt: a.TOTPAt, Links: []AccountLink{},
+		}
+		for _, l := range links {
+			if l.AccountID == a.ID {
+				infos[i].Links = append(infos[i].Links, AccountLink{l.Issuer, l.Subject})
+			}
 		}
 	}
 	return infos, err

@@ -58,11 +58,7 @@ func (k *Console) newAppPage(ctx context.Context, c *call) (*appPage, error) {
 		{Name: "base_url", Label: "app.base_url", Hint: "app.base_url_hint", Type: "url", Value: a.BaseURL, Required: true},
 		{Name: "secret", Label: "app.secret", Hint: "app.secret_keep_hint", Type: "password", Autocomplete: "new-password"},
 	}
-	scheme := "http://"
-	if auth.Encrypted(c.r) {
-		scheme = "https://"
-	}
-	p.CallbackURL = scheme + c.r.Host + "/callbacks/wechat/" + a.Key
+	p.CallbackURL = publicURL(c.r) + "/callbacks/wechat/" + a.Key
 	_, mode, _, err := k.store.Callback(ctx, a.Key)
 	p.CallbackMode = mode
 	if mode == "" {

@@ -21,6 +21,8 @@ type Config struct {
 	// MaxUpload bounds an uploaded file, in bytes; 0 is 100 MiB. Stall is how long an upload or a download may stand still; 0 is 1 min.
 	MaxUpload int64
 	Stall     time.Duration
+	// OIDC is where people may sign in besides; nil for nowhere.
+	OIDC *auth.OIDC
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

@@ -105,6 +105,6 @@ func rules() []string {
 		"out_of_range", "password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many",
 		"unknown_channel", "unknown_key", "unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason",
 		"unknown_recipient", "unknown_source", "unknown_state", "unknown_task", "unknown_template", "unknown_time_zone",
-		"unknown_value", "unknown_variable", "wrong_character", "wrong_format", "wrong_password",
+		"unknown_value", "unknown_variable", "wrong_character", "wrong_code", "wrong_format", "wrong_password",
 	}
 }
