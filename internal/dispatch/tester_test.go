@@ -63,6 +63,11 @@ func TestTest_SendsOneRealMessageApartFromTheTask(t *testing.T) {
 	list, err := b.st.Tasks(t.Context(), store.TaskFilter{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, list, 1, "a test is in no list")
+	for _, by := range []store.ReportBy{store.ReportByDay, store.ReportByProduct, store.ReportByTemplate, store.ReportByOrigin} {
+		lines, err := b.st.Report(t.Context(), by, nil, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "UTC")
+		require.NoError(t, err)
+		require.Empty(t, lines, "nor in a report")
+	}
 
 	testers, err := b.d.Testers(t.Context(), task.ID)
 	require.NoError(t, err)
