@@ -120,7 +120,7 @@ func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Produ
 
 // PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says
 // nothing of it ([push.Template.Keep]). What people have accepted follows it: of one that is a long-term one, or was, the counters are made so.
-func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {
+func (d *Dispatcher) PutTemplate(ctx context.Context, actor string, t push.Template) (push.Template, error) {
 	if err := t.Validate(); err != nil {
 		return push.Template{}, err
 	}
@@ -143,7 +143,7 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 		if err := provider.For(t.Channel).CheckTemplate(t); err != nil {
 			return err
 		}
-		t, err = d.st.UpsertTemplate(ctx, app.ID, t)
+		t, err = d.writeTemplate(ctx, actor, app.ID, t)
 		longTerm = t.LongTerm || stored.LongTerm
 		return err
 	})
@@ -154,4 +154,13 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 		err = d.realign(ctx, app.ID, t.TemplateID)
 	}
 	return t, err
+}
+
+// writeTemplate writes a template in the transaction that ctx carries, which holds the app's row. Who changes it changes the tasks that have
+// not begun, and approves none of them.
+func (d *Dispatcher) writeTemplate(ctx context.Context, actor string, appID int32, t push.Template) (push.Template, error) {
+	if err := d.st.NoteTemplateChange(ctx, appID, t, actor); err != nil {
+		return push.Template{}, err
+	}
+	return d.st.UpsertTemplate(ctx, appID, t)
 }

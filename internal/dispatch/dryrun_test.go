@@ -33,7 +33,7 @@ func TestDryRun_SaysWhatTheSendThenDoes(t *testing.T) {
 	b := setup(t, nil)
 	template := originalTemplate()
 	template.Fields[0].Value = "{{recipient.city}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	users := b.users(8, 1)
 	b.exec(`DELETE FROM form_id WHERE user_id IN ('u1', 'u2')`)
@@ -82,7 +82,7 @@ func TestDryRun_NamesTheFieldThatDoesNotFit(t *testing.T) {
 	// The upload would have refused the row, had the template used the column then.
 	template := subscribeTemplate()
 	template.Fields[0].Value = "{{recipient.city}}"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	found, err := b.d.DryRun(t.Context(), "author", task.ID)
 	require.NoError(t, err)

@@ -38,7 +38,7 @@ func TestTest_SendsOneRealMessageApartFromTheTask(t *testing.T) {
 	b.asksForApproval() // which a test does not need
 	template := originalTemplate()
 	template.Page = "p?task={{task.id}}&city={{recipient.city}}&user={{recipient.user_id}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	b.users(3, 2)
 	b.testers("u2")

@@ -19,7 +19,7 @@ var taskSelect = `
 	       t.product_title, (t.product_price * 100)::bigint, t.product_on_shelf, t.product_taken_at,
 	       coalesce(t.audience_id, 0), coalesce(t.source_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
 	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id,
-	       coalesce(t.changed_by, t.created_by), encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
+	       coalesce(t.changed_by, t.created_by), t.changers, encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
 	  FROM task t
 	  JOIN app a ON a.id = t.app_id
 	  JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
@@ -42,7 +42,7 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
 		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
 		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID,
-		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
+		&t.ChangedBy, &t.Changers, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}
 	}

@@ -731,6 +731,7 @@ CREATE TABLE task (
     approval_hash bytea,
     kind text NOT NULL DEFAULT 'push'::text,
     test_of bigint,
+    changers text[] NOT NULL DEFAULT '{}'::text[],
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
@@ -784,6 +785,7 @@ COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; 
 COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
 COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
 COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
+COMMENT ON COLUMN task.changers IS 'Who changed its content or audience, or the template that it has not frozen or may still take anew, since it was last approved: none of them approves it.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,

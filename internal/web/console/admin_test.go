@@ -88,7 +88,7 @@ func TestAdminPermits_ShowStockBySourceAndDay(t *testing.T) {
 func TestAdminPermits_SuspectUnitsAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := b.d.PutTemplate(t.Context(), push.Template{App: b.health.Key, TemplateID: "SUB1", Name: "兑换提醒", Channel: push.ChannelSubscribe, Fields: []push.Field{{Key: "thing1", Value: "x"}}})
+	_, err := b.d.PutTemplate(t.Context(), "operator", push.Template{App: b.health.Key, TemplateID: "SUB1", Name: "兑换提醒", Channel: push.ChannelSubscribe, Fields: []push.Field{{Key: "thing1", Value: "x"}}})
 	require.NoError(t, err)
 	b.exec(t, `INSERT INTO subscription (app_id, openid, template_id, available, suspect, suspect_at) VALUES ($1, 'o1', 'SUB1', 0, 3, now() - interval '1 day')`, b.health.ID)
 	c := b.as(t, "operator")

@@ -71,7 +71,7 @@ func (k *Console) newTrialPage(ctx context.Context, c *call) (p trialPage, err e
 	t := c.task
 	open := t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled
 	p = trialPage{
-		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))], Own: c.actor() == t.CreatedBy || c.actor() == t.ChangedBy,
+		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))], Own: t.MadeBy(c.actor()),
 		Note:   field{Name: "note", Label: "trial.note", Hint: "trial.note_hint", Type: "text", Max: push.MaxApprovalNote, Value: c.value("note")},
 		CanTry: open && c.may(auth.Author), CanJudge: open && c.may(auth.Approver),
 	}
