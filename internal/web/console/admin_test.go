@@ -177,7 +177,9 @@ func TestAdminApp_SecretsAreWrittenAndNeverShown(t *testing.T) {
 	require.NotContains(t, r.body, secret, "not even in the form that was refused")
 	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"ftp://x"}})
 	require.Equal(t, "网址不正确", errorAt(r.body, "base_url"))
-	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}})
+	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx1"}, "base_url": {"https://api.weixin.qq.com.example.net"}})
+	require.Equal(t, "必填", errorAt(r.body, "secret"), "the secret that is kept goes nowhere else")
+	r = c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}, "secret": {secret}})
 	require.Equal(t, "已被使用", errorAt(r.body, "appid"))
 	require.Equal(t, http.StatusSeeOther, c.post(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"http://127.0.0.1:1"}, "secret": {secret}}).status)
 
@@ -212,7 +214,7 @@ func TestAdminApp_TestSaysWhatThePlatformSaid(t *testing.T) {
 	answer := `{"access_token":"SECRET-TOKEN","expires_in":7200}`
 	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
 	defer platform.Close()
-	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health_applet", BaseURL: platform.URL})
+	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health_applet", BaseURL: platform.URL, Secret: "s3cret"})
 	require.NoError(t, err)
 	c := b.as(t, "operator")
 	test := func() string {
