@@ -6,5 +6,10 @@ UPDATE task SET changers = ARRAY[changed_by] WHERE changed_by IS NOT NULL AND pl
 COMMENT ON COLUMN task.changers IS
     'Who changed its content or audience, or the template that it has not frozen or may still take anew, since it was last approved: none of them approves it.';
 
+ALTER TABLE audience_reject ADD COLUMN openid boolean NOT NULL DEFAULT false;
+UPDATE audience_reject SET openid = true WHERE code = 'unknown_openid';
+COMMENT ON COLUMN audience_reject.openid IS 'The row is of a list of openids: value is shown whole to those only who see openids.';
+
 -- +goose Down
+ALTER TABLE audience_reject DROP COLUMN openid;
 ALTER TABLE task DROP COLUMN changers;

@@ -206,7 +206,9 @@ type Task struct {
 }
 
 // MadeBy says that the task is, at least in part, this person's work, of which nobody else has approved yet: another one has to.
-func (t Task) MadeBy(person string) bool { return person == t.CreatedBy || slices.Contains(t.Changers, person) }
+func (t Task) MadeBy(person string) bool {
+	return person == t.CreatedBy || slices.Contains(t.Changers, person)
+}
 
 // Counts are a task's recipients by state. They add up to Total.
 type Counts struct {

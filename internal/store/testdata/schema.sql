@@ -189,10 +189,12 @@ CREATE TABLE audience_reject (
     rule text NOT NULL DEFAULT ''::text,
     zh text NOT NULL DEFAULT ''::text,
     en text NOT NULL DEFAULT ''::text,
+    openid boolean NOT NULL DEFAULT false,
     CONSTRAINT audience_reject_pkey PRIMARY KEY (audience_id, line)
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 COMMENT ON COLUMN audience_reject.field IS 'Code field_invalid: the field of the template whose value the platform would refuse, by which rule, and both in words.';
+COMMENT ON COLUMN audience_reject.openid IS 'The row is of a list of openids: value is shown whole to those only who see openids.';
 
 CREATE TABLE audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,

@@ -381,6 +381,9 @@ func TestAdminSuppressions_AreSearchedAddedAndRemoved(t *testing.T) {
 	c := b.as(t, "operator")
 	require.Contains(t, c.get(t, "/console/suppressions?q=4711").body, "投诉")
 	require.Contains(t, c.get(t, "/console/suppressions?q=oABCDEFGHIJKLMNOPQRSTUVWXYZ1").body, "oABCDEFGHIJKLMNOPQRSTUVWXYZ1</td>")
+	masked := b.as(t, "viewer").get(t, "/console/suppressions").body
+	require.Contains(t, masked, "oABC****XYZ1</td>")
+	require.NotContains(t, masked, "oABCDEFGHIJKLMNOPQRSTUVWXYZ1")
 	require.Contains(t, c.get(t, "/console/suppressions?q=none").body, "没有找到")
 	add := func(people, scope string) answer {
 		return c.post(t, "/console/suppressions", url.Values{"for": {scope}, "by": {"user_id"}, "people": {people}, "note": {"群发投诉"}})
