@@ -163,3 +163,38 @@ func TestTest_InDoubtIsNotSentTwice(t *testing.T) {
 	b.once([]string{"u0"})
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM form_id WHERE state = 0`))
 }
+
+// Who looks at a test changes nothing. One that nobody takes up is canceled by the daemons, also by one that comes up late with its job before it.
+func TestTest_ALookChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.users(1, 1)
+	b.testers("u0")
+	id := b.draft([]string{"u0"}).ID
+	trial, err := b.d.StartTest(t.Context(), "author", id, dispatch.TestSpec{UserID: "u0"})
+	require.NoError(t, err)
+	before := b.dump()
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, push.Pending, trial.State)
+	require.Contains(t, trial.Note, "No worker daemon has taken it up yet")
+	require.Equal(t, before, b.dump())
+
+	b.exec(`UPDATE task SET started_at = now() - interval '1 minute' WHERE id = $1`, trial.ID)
+	b.work(b.d)
+	b.wait(trial.ID, push.TaskCanceled)
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, awhile)
+	require.NoError(t, err)
+	require.Equal(t, push.Canceled, trial.Reason)
+	require.Contains(t, trial.Note, "No worker daemon")
+
+	// One that the platform stopped is over, and says why.
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 40037}}})
+	trial, err = b.d.StartTest(t.Context(), "author", id, dispatch.TestSpec{UserID: "u0"})
+	require.NoError(t, err)
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, awhile)
+	require.NoError(t, err)
+	require.Equal(t, push.Skipped, trial.State, "%+v", trial)
+	require.Contains(t, trial.Note, "40037")
+	require.Empty(t, b.got())
+}

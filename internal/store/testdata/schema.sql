@@ -770,6 +770,7 @@ END),
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
+CREATE INDEX task_open_test_idx ON public.task USING btree (id) WHERE ((kind = 'test'::text) AND (state = ANY (ARRAY['sending'::text, 'paused'::text])));
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
 CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_test_of_idx ON public.task USING btree (test_of) WHERE (test_of IS NOT NULL);

@@ -127,7 +127,7 @@ func (k *Console) showOutcome(ctx context.Context, c *call) (reply, error) {
 	if test.TestOf == nil || *test.TestOf != c.task.ID {
 		return reply{}, fmt.Errorf("test %d: %w", id, push.ErrNotFound)
 	}
-	trial, err := k.d.AwaitTest(ctx, id, trialWait)
+	trial, err := k.d.LookAtTest(ctx, id, trialWait)
 	return part("trial", "outcome", outcome{trial, both{trial.ZH, trial.EN}}), err
 }
 
