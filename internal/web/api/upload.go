@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/export"

@@ -130,6 +130,13 @@ func (b *bundle) draft(t *testing.T, topic string, n int) push.Task {
 	return task
 }
 
+// count is the number that a statement finds.
+func (b *bundle) count(t *testing.T, sql string, args ...any) (n int) {
+	t.Helper()
+	require.NoError(t, b.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
+	return n
+}
+
 // exec changes rows as no call would.
 func (b *bundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
