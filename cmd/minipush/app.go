@@ -64,7 +64,7 @@ func (c *cli) appSet() *cobra.Command {
 	var settings *appSettings
 	cmd := &cobra.Command{
 		Use: "set", Short: "Change an app: its appid, its secret, where its platform is, its limits and courtesies", Args: cobra.NoArgs,
-		Long: "Changes what is given and keeps the rest. Limits and quiet hours hold over all daemons within two seconds.",
+		Long: "Changes what is given and keeps the rest; with another appid, or another host in the base URL, the secret has to be given again. Limits and quiet hours hold over all daemons within two seconds.",
 		Example: `  minipush app set --key health_applet --secret-file new-secret.txt
   minipush app set --key health_applet --rate 1000 --ramp 50:10m --quiet 22:00-08:00 --daily-cap 3`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {

@@ -35,7 +35,7 @@ func (c *cli) dryRun(ctx context.Context, s *session, id int64, last bool) (push
 		return s.store.DryRun(ctx, id)
 	}
 	found, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, _ *store.AuditEntry) (push.DryRun, error) {
-		return s.dispatch.DryRun(ctx, s.actor, id)
+		return s.dispatch.DryRun(ctx, s.actor, id, nil)
 	})
 	if err != nil || found.State != push.DryRunning {
 		return found, err

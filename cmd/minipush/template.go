@@ -48,7 +48,7 @@ product.title, product.price, task.id, recipient.user_id and recipient.<column o
 			t.App = app
 			t, err = put(ctx, s, app, "template:"+t.TemplateID, func(ctx context.Context, appID int32) (push.Template, error) {
 				return s.store.Template(ctx, appID, t.TemplateID)
-			}, func(ctx context.Context) (push.Template, error) { return s.dispatch.PutTemplate(ctx, t) })
+			}, func(ctx context.Context) (push.Template, error) { return s.dispatch.PutTemplate(ctx, s.actor, t) })
 			if err != nil {
 				return err
 			}

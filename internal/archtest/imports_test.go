@@ -25,7 +25,7 @@ var levels = map[string]int{ //nolint:gochecknoglobals // a table
 	"internal/dispatch":    2, // the engine
 	"internal/chaos":       2, // what breaks all of it, in tests
 	"internal/web/auth":    3,
-	"internal/web/patient": 3, // the bodies of uploads
+	"internal/web/patient": 3, // uploads and downloads that take long
 	"internal/web/api":     4,
 	"internal/web/console": 4, // the pages for people; never through api
 	"internal/web":         5,

@@ -139,6 +139,19 @@ func (d *Dispatcher) EchoCallback(ctx context.Context, key string, query url.Val
 	return e.Echo(query)
 }
 
+// AdmitCallback says before the body of a message push is read whether it can be the platform's: whether the app takes any, and by the signature in
+// the query. The errors are those of [Dispatcher.TakeCallback].
+func (d *Dispatcher) AdmitCallback(ctx context.Context, key string, query url.Values) error {
+	e, err := d.callbackOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err = e.Admit(query); err != nil {
+		d.log.DebugContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
+	}
+	return err
+}
+
 // TakeCallback takes one message push in: it is verified, and what it says is kept, before this returns. The errors of package callback
 // say why one is refused; after any other the platform is to send it again.
 func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Values, body []byte) error {

@@ -31,7 +31,7 @@ func subscribeTemplate() push.Template {
 // subscribed sets the channel up and reports n users who have each accepted times messages, which the platform knows.
 func (b *bundle) subscribed(n, times int) []string {
 	b.t.Helper()
-	_, err := b.d.PutTemplate(b.t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(b.t.Context(), "operator", subscribeTemplate())
 	require.NoError(b.t, err)
 	require.NoError(b.t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.OneTime, Fields: []sim.TemplateField{
 		{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}, {Key: "thing3", Label: "温馨提示"}}}}))
@@ -267,7 +267,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	b.subscribed(1, 0)
 	template := subscribeTemplate()
 	template.Fields[2].TooLong = ""
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	s := subscribeSpec()
 	s.Tips = "一二三四五六七八九十一二三四五六七八九十"
@@ -278,7 +278,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	invalid(t, err, "tips", "too_long")
 	require.ErrorContains(t, err, "20")
 	template.Fields[2].Value = "{{caption}}"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	s.Caption = strings.Repeat("说", push.MaxCaption) // what the original's form took
 	_, err = b.d.CreateTask(t.Context(), "test", s)
@@ -288,7 +288,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	_, err = b.d.CreateTask(t.Context(), "test", s)
 	require.NoError(t, err)
 	template.Fields[0].Key = "keyword1"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	invalid(t, err, "fields[0].key", "unknown_kind")
 }
 
@@ -484,7 +484,7 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	b.exec(`INSERT INTO subscription (app_id, openid, template_id, available) VALUES ($1, 'o', 'other', 3)`, b.app.ID)
 	template := subscribeTemplate()
 	template.LongTerm = true
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	available := func() (n [5]int) {
 		for i, o := range []string{openID("u0"), openID("u1"), openID("u2"), openID("u3"), "o"} {
@@ -497,7 +497,7 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []push.TemplateStock{
 		{TemplateID: "other", Available: 3, Users: 1}, {TemplateID: subscribeID, Name: "活动提醒", Suspect: 3, Used: 3, LongTerm: 2, Users: 2}}, stock.Subscriptions)
-	_, err = b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err = b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
 	require.Zero(t, b.count(`SELECT count(*) FROM subscription WHERE long_term`))

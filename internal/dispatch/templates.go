@@ -71,7 +71,7 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string, done 
 	var turned []string
 	err = d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		sync = TemplateSync{Templates: []SyncedTemplate{}}
-		if turned, err = d.applyTemplates(ctx, key, account, &sync); err != nil || done == nil {
+		if turned, err = d.applyTemplates(ctx, actor, key, account, &sync); err != nil || done == nil {
 			return err
 		}
 		return done(ctx, sync)
@@ -90,7 +90,7 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string, done 
 }
 
 // applyTemplates writes what the account has, in a transaction. It returns the templates that turned into long-term ones, or back.
-func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []push.Account, sync *TemplateSync) (turned []string, err error) {
+func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, account []push.Account, sync *TemplateSync) (turned []string, err error) {
 	app, err := d.st.LockApp(ctx, key) // nobody else syncs or writes a template meanwhile
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 		if i := slices.IndexFunc(stored, func(t push.Template) bool { return t.TemplateID == a.TemplateID }); i >= 0 {
 			have = &stored[i]
 		}
-		outcome, err := d.applyTemplate(ctx, app, a, have)
+		outcome, err := d.applyTemplate(ctx, actor, app, a, have)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 }
 
 // applyTemplate writes one template of the account; have is what is kept of it, or nil.
-func (d *Dispatcher) applyTemplate(ctx context.Context, app push.App, a push.Account, have *push.Template) (SyncedTemplate, error) {
+func (d *Dispatcher) applyTemplate(ctx context.Context, actor string, app push.App, a push.Account, have *push.Template) (SyncedTemplate, error) {
 	s := SyncedTemplate{TemplateID: a.TemplateID, Name: a.Name, Outcome: SyncRefused}
 	if err := a.Validate(); err != nil {
 		s.Message = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -153,7 +153,7 @@ func (d *Dispatcher) applyTemplate(ctx context.Context, app push.App, a push.Acc
 	if s.Outcome == SyncUnchanged {
 		return s, nil
 	}
-	_, err := d.st.UpsertTemplate(ctx, app.ID, t)
+	_, err := d.writeTemplate(ctx, actor, app.ID, t)
 	return s, err
 }
 

@@ -59,7 +59,7 @@ func TestSyncTemplates_FollowsTheAccountAndKeepsTheOperatorsPart(t *testing.T) {
 	require.NotNil(t, added.SyncedAt)
 	require.False(t, b.template(subscribeID).LongTerm)
 
-	_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	written := b.template(subscribeID)
 	require.Equal(t, subscribeTemplate().Fields, written.Fields)
@@ -95,7 +95,7 @@ func TestSyncTemplates_WithoutValues_IsRefusedByField(t *testing.T) {
 
 	partly := subscribeTemplate()
 	partly.Fields = partly.Fields[:2]
-	_, err = b.d.PutTemplate(t.Context(), partly)
+	_, err = b.d.PutTemplate(t.Context(), "operator", partly)
 	invalid(t, err, "fields", "missing_key")
 	users := b.subscribed(3, 1)
 	draft := b.subscribeDraft(users, nil)
@@ -132,7 +132,7 @@ func TestSyncTemplates_LeavesFrozenTasksAlone(t *testing.T) {
 func TestSyncTemplates_MarksWhatIsGone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	_, err = b.d.CreateTask(t.Context(), "test", subscribeSpec())
 	require.NoError(t, err, "nobody has asked the account")
@@ -187,7 +187,7 @@ func TestSyncTemplates_FailuresOfThePlatform(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, nil)
-			_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+			_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 			require.NoError(t, err)
 			b.faults(sim.Faults{Rules: []sim.Rule{tc.rule}})
 			_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
@@ -237,7 +237,7 @@ func TestSyncTemplates_AllowedValuesAreChecked(t *testing.T) {
 	b.syncTemplates()
 	template := push.Template{App: appKey, TemplateID: enumID, Channel: push.ChannelSubscribe, Name: "状态通知", LongTerm: true,
 		Fields: []push.Field{{Key: "thing1", Value: "{{topic}}"}, {Key: "enum2", Label: "状态", Value: "{{tips}}"}}}
-	put, err := b.d.PutTemplate(t.Context(), template)
+	put, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	require.Equal(t, []string{"进行中", "已结束"}, put.Fields[1].Enum)
 	s := subscribeSpec()

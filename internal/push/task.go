@@ -190,6 +190,8 @@ type Task struct {
 	SentBy    *string    `json:"sent_by"`
 	// ChangedBy is who changed its content or audience last; who made it, while nobody has.
 	ChangedBy string `json:"changed_by"`
+	// Changers are all who changed what it sends, its template included, or to whom, since it was last approved.
+	Changers []string `json:"-"`
 	// ContentHash is the SHA-256, in hexadecimal digits, of the content and the audience as the task has them: what an approval is of.
 	ContentHash string    `json:"content_hash"`
 	Approval    Approval  `json:"approval"`
@@ -201,6 +203,11 @@ type Task struct {
 	TestOf  *int64  `json:"test_of"`
 	Counts  Counts  `json:"counts"`
 	Reasons []Count `json:"reasons"`
+}
+
+// MadeBy says that the task is, at least in part, this person's work, of which nobody else has approved yet: another one has to.
+func (t Task) MadeBy(person string) bool {
+	return person == t.CreatedBy || slices.Contains(t.Changers, person)
 }
 
 // Counts are a task's recipients by state. They add up to Total.

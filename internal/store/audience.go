@@ -100,15 +100,17 @@ type Reject struct {
 	Value string
 	// Field and Rule are of the template's field that the row does not fit, ZH and EN say so; all empty where it is about something else.
 	Field, Rule, ZH, EN string
+	// OpenID: the row is of a list of openids.
+	OpenID bool
 }
 
 // AddRejects keeps rows that were refused. A version that was purged is push.ErrNotFound.
 func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reject) error {
 	err := s.fill(ctx, audienceID, func(ctx context.Context) error {
-		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value", "field", "rule", "zh", "en"},
+		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value", "field", "rule", "zh", "en", "openid"},
 			pgx.CopyFromSlice(len(rejects), func(i int) ([]any, error) {
 				r := &rejects[i]
-				return []any{audienceID, r.Line, r.Code, r.Value, r.Field, r.Rule, r.ZH, r.EN}, nil
+				return []any{audienceID, r.Line, r.Code, r.Value, r.Field, r.Rule, r.ZH, r.EN, r.OpenID}, nil
 			}))
 		return err
 	})
@@ -166,7 +168,7 @@ func (s *Store) Audience(ctx context.Context, taskID int64) (push.Audience, erro
 // Rejects lists refused rows by line, after the one given.
 func (s *Store) Rejects(ctx context.Context, audienceID int64, afterLine, limit int) ([]Reject, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT line, code, value, field, rule, zh, en FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
+		SELECT line, code, value, field, rule, zh, en, openid FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
 	rejects, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Reject])
 	return rejects, wrap(err, "list rejects")
 }

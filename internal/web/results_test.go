@@ -25,7 +25,7 @@ func (b *bundle) sendAll(t *testing.T) (path string) {
 	require.NoError(t, err)
 	phone := httptest.NewServer(platform)
 	t.Cleanup(phone.Close)
-	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: phone.URL})
+	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: phone.URL, Secret: "s3cret"})
 	require.NoError(t, err)
 	b.stocked(t)
 	platform.Preload(b.health.AppID, []sim.Permit{{OpenID: "oAa1", FormID: formID(1)}, {OpenID: "oBb2", FormID: formID(2)}})

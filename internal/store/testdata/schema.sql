@@ -213,10 +213,12 @@ CREATE TABLE audience_reject (
     rule text NOT NULL DEFAULT ''::text,
     zh text NOT NULL DEFAULT ''::text,
     en text NOT NULL DEFAULT ''::text,
+    openid boolean NOT NULL DEFAULT false,
     CONSTRAINT audience_reject_pkey PRIMARY KEY (audience_id, line)
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 COMMENT ON COLUMN audience_reject.field IS 'Code field_invalid: the field of the template whose value the platform would refuse, by which rule, and both in words.';
+COMMENT ON COLUMN audience_reject.openid IS 'The row is of a list of openids: value is shown whole to those only who see openids.';
 
 CREATE TABLE audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -763,6 +765,7 @@ CREATE TABLE task (
     approval_hash bytea,
     kind text NOT NULL DEFAULT 'push'::text,
     test_of bigint,
+    changers text[] NOT NULL DEFAULT '{}'::text[],
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
@@ -799,6 +802,7 @@ END),
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
+CREATE INDEX task_open_test_idx ON public.task USING btree (id) WHERE ((kind = 'test'::text) AND (state = ANY (ARRAY['sending'::text, 'paused'::text])));
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
 CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_test_of_idx ON public.task USING btree (test_of) WHERE (test_of IS NOT NULL);
@@ -817,6 +821,7 @@ COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; 
 COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
 COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
 COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
+COMMENT ON COLUMN task.changers IS 'Who changed its content or audience, or the template that it has not frozen or may still take anew, since it was last approved: none of them approves it.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,

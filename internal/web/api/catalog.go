@@ -107,7 +107,7 @@ func (a *API) putTemplate(ctx context.Context, c *call, body *templateBody) (*pu
 	if err != nil {
 		return nil, err
 	}
-	template, err := a.d.PutTemplate(ctx, push.Template{
+	template, err := a.d.PutTemplate(ctx, c.principal.Name, push.Template{
 		App: c.app.Key, TemplateID: c.path("template_id"), Name: body.Name, Channel: body.Channel, Page: body.Page, Fields: body.Fields, LongTerm: body.LongTerm,
 	})
 	c.put("template:"+template.TemplateID, before, template)

@@ -117,7 +117,7 @@ func (a *API) downloadListRejects(w http.ResponseWriter, r *http.Request, c *cal
 	}
 	for _, v := range versions {
 		if v.Version == wanted {
-			return a.streamRejects(w, r, v.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, v.Version))
+			return a.streamRejects(w, r, c, v.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, v.Version))
 		}
 	}
 	return fmt.Errorf("version %d of list %q: %w", wanted, list.Name, push.ErrNotFound)

@@ -129,7 +129,7 @@ func (a *API) taskRoutes(t *table) {
 
 	t.read(taskPath+"/testers", auth.Author, handle(a, http.StatusOK, a.listTesters))
 	t.change(post, taskPath+"/test", auth.Author, "task.test", a.testTask)
-	t.change(post, taskPath+"/dry-run", auth.Author, "task.dry_run", handle(a, http.StatusOK, a.dryRun))
+	t.noted(post, taskPath+"/dry-run", auth.Author, "task.dry_run", handle(a, http.StatusOK, a.dryRun))
 	t.read(taskPath+"/dry-run", auth.Viewer, handle(a, http.StatusOK, a.showDryRun))
 	t.change(post, taskPath+"/send", auth.Approver, "task.send", handle(a, http.StatusAccepted, a.sendTask))
 	t.noted(post, taskPath+"/approve", auth.Approver, "task.approve", handle(a, http.StatusOK, a.judgeTask(a.d.Approve)))
@@ -141,7 +141,7 @@ func (a *API) taskRoutes(t *table) {
 
 	t.change(post, taskPath+"/clone", auth.Author, "task.clone", handle(a, http.StatusCreated, a.cloneTask))
 	t.change(post, taskPath+"/resend", auth.Author, "task.resend", handle(a, http.StatusCreated, a.resendTask))
-	t.change(post, taskPath+"/resolve", auth.Operator, "task.resolve", handle(a, http.StatusOK, a.resolveTask))
+	t.noted(post, taskPath+"/resolve", auth.Operator, "task.resolve", handle(a, http.StatusOK, a.resolveTask))
 
 	t.read(taskPath+"/recipients", auth.Viewer, handle(a, http.StatusOK, a.listRecipients), "state", "reason", "user_id", "limit", "cursor")
 	t.noted(http.MethodGet, taskPath+"/results", auth.Viewer, "task.export", a.downloadResults, "format", "state") // what leaves the house, and with whom

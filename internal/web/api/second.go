@@ -32,7 +32,13 @@ func (a *API) resendTask(ctx context.Context, c *call, body *resendBody) (*push.
 }
 
 func (a *API) resolveTask(ctx context.Context, c *call, body *dispatch.Resolution) (*dispatch.Resolved, error) {
+	body.Begun = func(ctx context.Context) error {
+		detail := map[string]any{"as": body.As, "all": body.All}
+		if !body.All {
+			detail["recipients"] = body.Seqs
+		}
+		return a.note(ctx, c, detail)
+	}
 	resolved, err := a.d.Resolve(ctx, c.principal.Name, c.task.ID, *body)
-	c.audit.Detail = map[string]any{"as": body.As, "resolved": resolved.Resolved, "all": body.All}
 	return &resolved, err
 }

@@ -7,11 +7,11 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 
 	"minipush/internal/dispatch"
-	"minipush/internal/intake"
+	"minipush/internal/export"
 	"minipush/internal/push"
+	"minipush/internal/web/auth"
 	"minipush/internal/web/patient"
 )
 
@@ -38,14 +38,14 @@ type rejectedRow struct {
 // maxFirstRejects is how many refused rows an answer shows.
 const maxFirstRejects = 10
 
-func (a *API) answerOf(ctx context.Context, audience push.Audience) (*audienceAnswer, error) {
+func (a *API) answerOf(ctx context.Context, c *call, audience push.Audience) (*audienceAnswer, error) {
 	out := &audienceAnswer{Audience: audience, RejectsURL: fmt.Sprintf("/api/v1/tasks/%d/rejects.csv", audience.TaskID), FirstRejects: []rejectedRow{}}
 	if audience.Rejected == 0 {
 		return out, nil
 	}
 	rows, err := a.store.Rejects(ctx, audience.ID, 0, maxFirstRejects)
 	for _, row := range rows {
-		bad := dispatch.RejectedRow(row)
+		bad := dispatch.RejectedRow(row, c.maskRejects())
 		out.FirstRejects = append(out.FirstRejects, rejectedRow{
 			Line: bad.Line, ID: bad.Raw, Code: string(bad.Code), Field: bad.Field, Rule: bad.Rule, Message: bad.EN(), MessageZH: bad.ZH(),
 		})
@@ -58,7 +58,7 @@ func (a *API) showAudience(ctx context.Context, c *call, _ *none) (*audienceAnsw
 	if err != nil {
 		return nil, err
 	}
-	return a.answerOf(ctx, audience)
+	return a.answerOf(ctx, c, audience)
 }
 
 // uploadAudience streams the body into a new version of the task's list, or copies a saved list there. It may take long: only standing
@@ -92,7 +92,7 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	shown, err := a.answerOf(r.Context(), audience)
+	shown, err := a.answerOf(r.Context(), c, audience)
 	if err != nil {
 		return err
 	}
@@ -127,34 +127,33 @@ func (a *API) downloadRejects(w http.ResponseWriter, r *http.Request, c *call) e
 	if err != nil {
 		return err
 	}
-	return a.streamRejects(w, r, audience.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	return a.streamRejects(w, r, c, audience.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
 }
 
 // streamRejects writes the refused rows of a version of a list as a file.
-func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, audienceID int64, name string) error {
-	rows, err := a.store.Rejects(r.Context(), audienceID, 0, maxLimit)
-	if err != nil {
-		return err
+func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, c *call, audienceID int64, name string) error {
+	return a.stream(w, r, "text/csv; charset=utf-8", name, func(out io.Writer) error {
+		return a.d.WriteRejects(r.Context(), out, audienceID, c.maskRejects())
+	})
+}
+
+// maskRejects hides the middle of the openids that were refused from those who do not see openids in the console either; nil hides nothing.
+func (c *call) maskRejects() func(string) string {
+	if c.principal.Role.May(auth.Operator, auth.Read) {
+		return nil
 	}
-	download(w, "text/csv; charset=utf-8", name)
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Time{})
-	file := intake.NewRejectWriter(w)
-	err = file.Header()
-	for err == nil && len(rows) > 0 {
-		_ = conn.SetWriteDeadline(time.Now().Add(a.cfg.Stall))
-		for _, row := range rows {
-			err = errors.Join(err, file.Write(dispatch.RejectedRow(row)))
-		}
-		if err = errors.Join(err, file.Flush()); err != nil || len(rows) < maxLimit {
-			break
-		}
-		rows, err = a.store.Rejects(r.Context(), audienceID, rows[len(rows)-1].Line, maxLimit)
-	}
-	if err = errors.Join(err, file.Flush()); err != nil {
+	return export.Mask
+}
+
+// stream answers with a file. It may take long: only a client that stands still ends it. An error before its first byte is the caller's to answer.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
+	out := patient.NewWriter(w, a.cfg.Stall, func() { download(w, contentType, name) })
+	err := write(out)
+	if err != nil && out.Begun() {
 		a.abort(r, err)
 	}
-	return nil
+	out.Done()
+	return err
 }
 
 // download sets the headers of a file.

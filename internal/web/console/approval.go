@@ -43,7 +43,7 @@ func (k *Console) approvalOf(ctx context.Context, c *call) (v approvalView, err 
 	if !t.Approval.Awaited {
 		return v, nil
 	}
-	v.Judges, err = k.store.AccountsFor(ctx, t.AppID, judges(), []string{t.CreatedBy, t.ChangedBy}, maxJudges+1)
+	v.Judges, err = k.store.AccountsFor(ctx, t.AppID, judges(), append(slices.Clone(t.Changers), t.CreatedBy), maxJudges+1)
 	v.More = len(v.Judges) > maxJudges
 	v.Judges = v.Judges[:min(len(v.Judges), maxJudges)]
 	return v, err
@@ -61,7 +61,7 @@ func judges() (names []string) {
 
 // mayJudge says whether the one who is logged in may approve a task: it takes the role, and another person than who made or changed it.
 func (c *call) mayJudge(t push.Task) bool {
-	return c.may(auth.Approver) && c.actor() != t.CreatedBy && c.actor() != t.ChangedBy
+	return c.may(auth.Approver) && !t.MadeBy(c.actor())
 }
 
 // asksForApproval says whether an app that the account sees asks for approvals at all.

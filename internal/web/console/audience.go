@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"minipush/internal/dispatch"
-	"minipush/internal/intake"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
@@ -35,7 +34,10 @@ type audiencePage struct {
 	// List is the list in force; nil where there is none. Rows are its first ones.
 	List *push.Audience
 	Rows []push.Recipient
-	Form uploadView
+	// Source is the saved list that the start copies, where no list is in force yet; nil where there is none.
+	Source *push.ListVersion
+	Name   string
+	Form   uploadView
 	// Saved are the saved lists to choose from; SavedChoice is that choice, with its own narrowing.
 	Saved                    []push.SavedList
 	SavedChoice              field
@@ -80,7 +82,15 @@ func (k *Console) newAudiencePage(ctx context.Context, c *call) (audiencePage, e
 			return p, err
 		}
 	}
-	if p.List != nil || c.task.Audience == push.AudienceAll {
+	if p.List == nil && c.task.Audience == push.AudienceList && c.task.SourceID != 0 {
+		v, name, err := k.store.ListVersion(ctx, c.task.SourceID)
+		if err == nil {
+			p.Source, p.Name = &v, name
+		} else if !errors.Is(err, push.ErrNotFound) {
+			return p, err
+		}
+	}
+	if p.List != nil || p.Source != nil || c.task.Audience == push.AudienceAll {
 		p.Reach = &reachPlace{taskPath(c.task.ID) + "/reach"}
 	}
 	t := c.task
@@ -204,35 +214,12 @@ func (k *Console) downloadRejects(w http.ResponseWriter, r *http.Request, c *cal
 	if err != nil {
 		return err
 	}
-	return k.streamRejects(w, r, list.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	return k.streamRejects(w, r, c, list.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
 }
 
-// rejectsPage is how many refused rows are read at a time.
-const rejectsPage = 1000
-
-func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, listID int64, name string) error {
-	rows, err := k.store.Rejects(r.Context(), listID, 0, rejectsPage)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Time{}) // as above
-	file := intake.NewRejectWriter(w)
-	err = file.Header()
-	for err == nil && len(rows) > 0 {
-		_ = conn.SetWriteDeadline(time.Now().Add(k.cfg.Stall))
-		for _, row := range rows {
-			err = errors.Join(err, file.Write(&intake.RowError{Line: row.Line, Code: intake.Code(row.Code), Raw: row.Value}))
-		}
-		if err = errors.Join(err, file.Flush()); err == nil {
-			rows, err = k.store.Rejects(r.Context(), listID, rows[len(rows)-1].Line, rejectsPage)
-		}
-	}
-	if err = errors.Join(err, file.Flush()); err != nil {
-		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
-		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser
-	}
-	return nil
+// streamRejects writes the refused rows of a version of a list as a file.
+func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, c *call, listID int64, name string) error {
+	return k.download(w, r, "text/csv; charset=utf-8", name, func(out io.Writer) error {
+		return k.d.WriteRejects(r.Context(), out, listID, c.mask)
+	})
 }

@@ -88,6 +88,8 @@ const (
 	didScheduleResume    = "schedule.resume"
 	didSuppressionAdd    = "suppression.add"
 	didSuppressionRemove = "suppression.remove"
+	didTaskDryRun        = "task.dry_run"
+	didTaskResolve       = "task.resolve"
 	didTemplateAdd       = "template.add"
 	didTemplateSet       = "template.set"
 	didTemplateSync      = "template.sync"

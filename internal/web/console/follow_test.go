@@ -258,6 +258,11 @@ func TestRecipients_AreFilteredPagedMaskedAndSettled(t *testing.T) {
 	require.Contains(t, operator.get(t, r.location).body, "已确认 1 个用户")
 	r = operator.post(t, taskURL(task)+"/resolve", url.Values{"as": {"failed"}, "all": {"1"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
+	entries := b.audited(t)
+	require.Equal(t, map[string]any{"as": "failed", "all": true}, entries[0].Detail)
+	require.Equal(t, map[string]any{"as": "sent", "all": false, "recipients": []any{8.0}}, entries[1].Detail)
+	together := `SELECT count(*) FROM audit_log a, recipient r WHERE a.action = 'task.resolve' AND a.xmin = r.xmin`
+	require.Equal(t, 1, b.count(t, together), "those that are named; all of a task are settled chunk by chunk")
 	settled, err := b.store.Task(t.Context(), task.ID)
 	require.NoError(t, err)
 	require.Equal(t, []int{6, 2, 0}, []int{settled.Counts.Sent, settled.Counts.Failed, settled.Counts.Unknown})

@@ -130,12 +130,7 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 	if route.Audit == "" {
 		return h(ctx, c)
 	}
-	c.audit = store.AuditEntry{Action: route.Audit}
-	if c.task.ID != 0 {
-		c.audit.AboutTask(c.task)
-	} else if c.app.ID != 0 {
-		c.audit.AboutApp(c.app)
-	}
+	c.audit = c.entry(route.Audit)
 	err = k.store.InTx(ctx, func(ctx context.Context) error {
 		if out, err = h(ctx, c); err != nil {
 			return err
@@ -149,6 +144,17 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 		err = nil
 	}
 	return out, err
+}
+
+// entry is what the audit log says of an action upon what the path names.
+func (c *call) entry(action string) store.AuditEntry {
+	e := store.AuditEntry{Action: action}
+	if c.task.ID != 0 {
+		e.AboutTask(c.task)
+	} else if c.app.ID != 0 {
+		e.AboutApp(c.app)
+	}
+	return e
 }
 
 // errUnchanged rolls back what a handler did before it refused the form.

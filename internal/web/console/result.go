@@ -5,22 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/export"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
+	"minipush/internal/web/patient"
 )
 
 // countAtOnce is up to how many recipients deliveries are counted without being asked: it reads all of them.
 const countAtOnce = 100_000
-
-// downloadStall is how long a download may stand still.
-const downloadStall = time.Minute
 
 // taskResult is what came of a task that has ended.
 type taskResult struct {
@@ -61,7 +59,8 @@ func (k *Console) resultRoutes(t *table) {
 	t.page("/console/tasks/{id}/deliveries", auth.Viewer, k.showDeliveries)
 	t.stream(http.MethodGet, "/console/tasks/{id}/results", auth.Viewer, k.downloadResults)
 	t.change("/console/tasks/{id}/resend", auth.Author, "task.resend", k.resendTask)
-	t.change("/console/tasks/{id}/resolve", auth.Operator, "task.resolve", k.resolveTask)
+	// Of many recipients it takes many short transactions. It writes its own entry in the audit log.
+	t.row(Route{Method: http.MethodPost, Pattern: "/console/tasks/{id}/resolve", Role: auth.Operator}, k.resolveTask)
 }
 
 // deliveriesPage is what the platform reported later.
@@ -91,11 +90,6 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 	if state, known := push.ParseRecipientState(c.value("state")); known {
 		results.State = &state
 	}
-	conn := http.NewResponseController(w)
-	results.BeforePage = func(int) {
-		_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's
-		_ = conn.SetWriteDeadline(time.Now().Add(downloadStall))
-	}
 	write, contentType := results.CSV, "text/csv; charset=utf-8"
 	if format == "xlsx" {
 		write, contentType = results.XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -109,34 +103,29 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 	if err != nil {
 		return err
 	}
-	out := &begun{w: w, begin: func() {
+	return k.download(w, r, contentType, fmt.Sprintf("task-%d-results.%s", c.task.ID, format), func(out io.Writer) error {
+		_, err := write(r.Context(), out)
+		if errors.Is(err, export.ErrTooManyRows) {
+			return &push.InvalidError{Field: "format", Rule: "too_large", Message: "a workbook does not hold so many rows; take CSV"}
+		}
+		return err
+	})
+}
+
+// download answers with a file. An error before its first byte is the caller's to show.
+func (k *Console) download(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
+	out := patient.NewWriter(w, k.cfg.Stall, func() {
 		h := w.Header()
 		h.Set("Content-Type", contentType)
-		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="task-%d-results.%s"`, c.task.ID, format))
-	}}
-	_, err = write(r.Context(), out)
-	if errors.Is(err, export.ErrTooManyRows) {
-		return &push.InvalidError{Field: "format", Rule: "too_large", Message: "a workbook does not hold so many rows; take CSV"}
+		h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	})
+	err := write(out)
+	if err != nil && out.Begun() {
+		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
+		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser that the file is not whole
 	}
-	if err != nil && out.any {
-		panic(http.ErrAbortHandler) // only a broken connection tells the browser that the file is not whole
-	}
+	out.Done()
 	return err
-}
-
-// begun knows whether the answer was begun, and sets its headers when it is.
-type begun struct {
-	w     io.Writer
-	any   bool
-	begin func()
-}
-
-func (b *begun) Write(p []byte) (int, error) {
-	if !b.any {
-		b.any = true
-		b.begin()
-	}
-	return b.w.Write(p)
 }
 
 // resendTask makes a draft of those who ended for the reasons that were chosen.
@@ -181,10 +170,17 @@ func (k *Console) resolveTask(ctx context.Context, c *call) (reply, error) {
 	if what.All {
 		what.Seqs = nil
 	}
+	what.Begun = func(ctx context.Context) error {
+		e := c.entry(didTaskResolve)
+		e.Detail = map[string]any{"as": what.As, "all": what.All}
+		if !what.All {
+			e.Detail["recipients"] = what.Seqs
+		}
+		return k.store.InsertAuditEntry(ctx, e)
+	}
 	done, err := k.d.Resolve(ctx, c.actor(), c.task.ID, what)
 	if err != nil {
 		return reply{}, err
 	}
-	c.audit.Detail = map[string]any{"as": what.As, "resolved": done.Resolved, "all": what.All}
 	return redirect(taskPath(c.task.ID)+"/recipients?state=unknown").saying("recipients.flash_resolved", strconv.Itoa(done.Resolved)), nil
 }

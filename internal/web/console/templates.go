@@ -204,7 +204,7 @@ func (k *Console) putTemplate(ctx context.Context, c *call, before any, id, acti
 	t := c.readTemplate(id)
 	more := c.value("more") != ""
 	if !more && wrong == nil {
-		after, err := k.d.PutTemplate(ctx, t)
+		after, err := k.d.PutTemplate(ctx, c.actor(), t)
 		if err == nil {
 			c.audit.Object, c.audit.Detail = "template:"+id, store.Changed(before, after)
 			return redirect("/console/templates?app="+c.app.Key).saying("templates.flash_saved", after.Name), nil

@@ -65,8 +65,8 @@ func (k *Console) trialRoutes(t *table) {
 	t.page(path, auth.Author, k.showTrial)
 	t.page(path+"/outcome", auth.Author, k.showOutcome)
 	t.change(path+"/test", auth.Author, "task.test", k.startTest)
-	t.change(path+"/dry-run", auth.Author, "task.dry_run", k.startDryRun)
 	// These write their own entries in the audit log.
+	t.row(Route{Method: http.MethodPost, Pattern: path + "/dry-run", Role: auth.Author}, k.startDryRun)
 	t.row(Route{Method: http.MethodPost, Pattern: path + "/approve", Role: auth.Approver}, k.judgeTask(k.d.Approve, "trial.flash_approved"))
 	t.row(Route{Method: http.MethodPost, Pattern: path + "/reject", Role: auth.Approver}, k.judgeTask(k.d.Reject, "trial.flash_rejected"))
 }
@@ -140,12 +140,14 @@ func (k *Console) showOutcome(ctx context.Context, c *call) (reply, error) {
 	if test.TestOf == nil || *test.TestOf != c.task.ID {
 		return reply{}, fmt.Errorf("test %d: %w", id, push.ErrNotFound)
 	}
-	trial, err := k.d.AwaitTest(ctx, id, trialWait)
+	trial, err := k.d.LookAtTest(ctx, id, trialWait)
 	return part("trial", "outcome", outcome{trial, both{trial.ZH, trial.EN}}), err
 }
 
 func (k *Console) startDryRun(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.DryRun(ctx, c.actor(), c.task.ID)
+	_, err := k.d.DryRun(ctx, c.actor(), c.task.ID, func(ctx context.Context) error {
+		return k.store.InsertAuditEntry(ctx, c.entry(didTaskDryRun))
+	})
 	return redirect(taskPath(c.task.ID) + "/trial#dry-run"), err
 }
 

@@ -67,6 +67,8 @@ func TestTrial_DryRunShowsWhatWouldCome(t *testing.T) {
 	page := c.get(t, path).body
 	require.Contains(t, page, "<strong>4</strong> / 10")
 	require.Contains(t, page, "重新试运行")
+	require.Equal(t, "task.dry_run", b.audited(t)[0].Action)
+	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM audit_log a, dry_run d WHERE a.action = 'task.dry_run' AND a.xmin <> d.xmin`), "its pages do not hold the task")
 	require.Equal(t, http.StatusForbidden, b.as(t, "viewer").post(t, path+"/dry-run", url.Values{}).status)
 	require.Equal(t, http.StatusNotFound, c.get(t, path+"/outcome?test=1").status, "the task itself is no test of it")
 }
