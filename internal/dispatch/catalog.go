@@ -126,7 +126,6 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 	}
 	t.SyncedAt, t.GoneAt = nil, nil // what the account has is not the caller's to say
 	var app push.App
-	var longTerm bool
 	err := d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		if app, err = d.st.LockApp(ctx, t.App); err != nil { // nobody syncs meanwhile
 			return err
@@ -144,14 +143,11 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 			return err
 		}
 		t, err = d.st.UpsertTemplate(ctx, app.ID, t)
-		longTerm = t.LongTerm || stored.LongTerm
 		return err
 	})
 	if err != nil {
 		return push.Template{}, err
 	}
-	if longTerm {
-		err = d.realign(ctx, app.ID, t.TemplateID)
-	}
-	return t, err
+	d.realign(ctx, app.ID)
+	return t, nil
 }
