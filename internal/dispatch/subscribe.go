@@ -95,8 +95,11 @@ const subscriptionPage = 1000
 const realignBudget = 5 * time.Second
 
 // realign makes what people have accepted follow the templates of an app that turned into long-term ones, or back, for a bounded time. What is
-// left, after an error too, the sweep goes on with: the templates are written.
+// left, after an error or in a caller's transaction too, the sweep goes on with: the templates are written.
 func (d *Dispatcher) realign(ctx context.Context, appID int32) {
+	if store.Tx(ctx) != nil {
+		return // the templates are not written yet, and nothing long belongs into their transaction
+	}
 	bound, cancel := context.WithTimeout(ctx, realignBudget)
 	defer cancel()
 	if err := d.realignAll(bound, appID); err != nil {
@@ -108,7 +111,7 @@ func (d *Dispatcher) realign(ctx context.Context, appID int32) {
 func (d *Dispatcher) realignAll(ctx context.Context, appID int32) error {
 	for {
 		some, err := d.st.RealignSubscriptions(ctx, appID, subscriptionPage)
-		if store.IsDeadlock(err) && store.Tx(ctx) == nil {
+		if store.IsDeadlock(err) {
 			continue // with reports or outcomes of the same people; nothing of the page was kept
 		}
 		if err != nil || !some {
