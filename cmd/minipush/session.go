@@ -102,7 +102,7 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 		LateGrace: cfg.Schedule.LateGrace, SkipGrace: cfg.Schedule.SkipGrace,
 		Canary: dispatch.CanaryConfig{Sent: canary, Refused: cfg.Breaker.CanaryRefused},
 		Breaker: dispatch.BreakerConfig{
-			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, Refused: cfg.Breaker.Refused,
+			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, UnpermittedPercent: cfg.Breaker.UnpermittedPercent, Refused: cfg.Breaker.Refused,
 			TroublePercent: cfg.Breaker.TroublePercent, TroubleFor: cfg.Breaker.TroubleFor,
 			ProbeFirst: cfg.Breaker.ProbeFirst, ProbeMax: cfg.Breaker.ProbeMax, Used: cfg.Breaker.UsedFormIDs,
 		},

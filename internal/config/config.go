@@ -89,16 +89,17 @@ type Schedule struct {
 
 // Breaker says when a task stops by itself, and when it goes on.
 type Breaker struct {
-	CanarySent     int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
-	CanaryRefused  int           `yaml:"canary_refused" env:"CANARY_REFUSED" min:"1" max:"20" doc:"Recipients refused in a row at the start of a task, as those of another app are, that pause it."`
-	Window         int           `yaml:"window" env:"WINDOW" min:"20" max:"10000" doc:"Answers that a share is taken of."`
-	FailedPercent  int           `yaml:"failed_percent" env:"FAILED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that failed or found the formId dead, in per cent, that pauses the task until a person resumes it."`
-	Refused        int           `yaml:"refused" env:"REFUSED" min:"1" max:"10000" doc:"Recipients refused in a row, later than at the start, that do the same."`
-	TroublePercent int           `yaml:"trouble_percent" env:"TROUBLE_PERCENT" min:"1" max:"100" doc:"Share of an app's calls without a usable answer (none, 5xx, a page, -1, no token), in per cent, that pauses the tasks of the app until the platform answers."`
-	TroubleFor     time.Duration `yaml:"trouble_for" env:"TROUBLE_FOR" min:"1s" max:"1h" doc:"How long an app's calls may go without any answer; then the same."`
-	ProbeFirst     time.Duration `yaml:"probe_first" env:"PROBE_FIRST" min:"100ms" max:"1h" doc:"How long after it one call tries the platform again; the wait doubles with each call that is not answered."`
-	ProbeMax       time.Duration `yaml:"probe_max" env:"PROBE_MAX" min:"100ms" max:"24h" doc:"The longest wait between two such calls."`
-	UsedFormIDs    int           `yaml:"used_form_ids" env:"USED_FORM_IDS" min:"2" max:"1000" doc:"Unused formIds in a row that the platform calls used: the app's tasks are held, as of a restored database."`
+	CanarySent         int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
+	CanaryRefused      int           `yaml:"canary_refused" env:"CANARY_REFUSED" min:"1" max:"20" doc:"Recipients refused in a row at the start of a task, as those of another app are, that pause it."`
+	Window             int           `yaml:"window" env:"WINDOW" min:"20" max:"10000" doc:"Answers that a share is taken of."`
+	FailedPercent      int           `yaml:"failed_percent" env:"FAILED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that failed or found the formId dead, in per cent, that pauses the task until a person resumes it."`
+	UnpermittedPercent int           `yaml:"unpermitted_percent" env:"UNPERMITTED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that the platform refused because the person allows no message (43101), in per cent, that does the same."`
+	Refused            int           `yaml:"refused" env:"REFUSED" min:"1" max:"10000" doc:"Recipients refused in a row, later than at the start, that do the same."`
+	TroublePercent     int           `yaml:"trouble_percent" env:"TROUBLE_PERCENT" min:"1" max:"100" doc:"Share of an app's calls without a usable answer (none, 5xx, a page, -1, no token), in per cent, that pauses the tasks of the app until the platform answers."`
+	TroubleFor         time.Duration `yaml:"trouble_for" env:"TROUBLE_FOR" min:"1s" max:"1h" doc:"How long an app's calls may go without any answer; then the same."`
+	ProbeFirst         time.Duration `yaml:"probe_first" env:"PROBE_FIRST" min:"100ms" max:"1h" doc:"How long after it one call tries the platform again; the wait doubles with each call that is not answered."`
+	ProbeMax           time.Duration `yaml:"probe_max" env:"PROBE_MAX" min:"100ms" max:"24h" doc:"The longest wait between two such calls."`
+	UsedFormIDs        int           `yaml:"used_form_ids" env:"USED_FORM_IDS" min:"2" max:"1000" doc:"Unused formIds in a row that the platform calls used: the app's tasks are held, as of a restored database."`
 }
 
 // Cron holds the specs of the cron entries.
@@ -145,16 +146,17 @@ func Default() Config {
 		},
 		Schedule: Schedule{LateGrace: 24 * time.Hour, SkipGrace: time.Minute},
 		Breaker: Breaker{
-			CanarySent:     5,
-			CanaryRefused:  10,
-			Window:         200,
-			FailedPercent:  80,
-			Refused:        50,
-			TroublePercent: 50,
-			TroubleFor:     30 * time.Second,
-			ProbeFirst:     30 * time.Second,
-			ProbeMax:       5 * time.Minute,
-			UsedFormIDs:    10,
+			CanarySent:         5,
+			CanaryRefused:      10,
+			Window:             200,
+			FailedPercent:      80,
+			UnpermittedPercent: 50,
+			Refused:            50,
+			TroublePercent:     50,
+			TroubleFor:         30 * time.Second,
+			ProbeFirst:         30 * time.Second,
+			ProbeMax:           5 * time.Minute,
+			UsedFormIDs:        10,
 		},
 		Cron: Cron{
 			StartDueTasks: "* * * * * *",

@@ -341,3 +341,36 @@ func TestBreaker_APersonsTryDoesNotDoubleTheWait(t *testing.T) {
 		b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour'`)
 	}
 }
+
+// A jump of 43101 later in the task pauses it for a person, whose units are set aside; three in ten are what a campaign meets.
+func TestBreaker_ManyAllowNoMessage_PausesForAPerson(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		probability float64
+		pauses      bool
+	}{"nine in ten": {0.9, true}, "three in ten": {0.3, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, func(conf *dispatch.Config) { slow(conf); conf.Breaker = dispatch.BreakerConfig{Window: 60} })
+			users := b.subscribed(300, 1)
+			task := b.subscribeDraft(users, nil)
+			b.faults(sim.Faults{LatencyMS: 10})
+			b.work(b.d)
+			b.send(task.ID)
+			b.eventually("under way", func() bool { return b.sim.Stats().Messages > 20 })
+			b.faults(sim.Faults{Seed: 3, LatencyMS: 10, Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 43101, Probability: c.probability}}})
+			if !c.pauses {
+				b.wait(task.ID, push.TaskDone)
+				require.Zero(t, b.count(`SELECT count(*) FROM task WHERE note <> ''`))
+				return
+			}
+			paused := b.wait(task.ID, push.TaskPaused)
+			require.Equal(t, []push.Cause{push.CauseBreaker}, paused.Causes)
+			require.Contains(t, paused.Note, "43101")
+			b.quiet()
+			at := b.audit(task.ID).Counts
+			require.Positive(t, at.Pending)
+			require.Equal(t, [4]int{at.Pending, 0, at.Failed, at.Sent}, b.units())
+		})
+	}
+}

@@ -150,7 +150,6 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, actor string, t push.Templ
 	}
 	t.SyncedAt, t.GoneAt = nil, nil // what the account has is not the caller's to say
 	var app push.App
-	var longTerm bool
 	err := d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		if app, err = d.st.LockApp(ctx, t.App); err != nil { // nobody syncs meanwhile
 			return err
@@ -168,16 +167,13 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, actor string, t push.Templ
 			return err
 		}
 		t, err = d.writeTemplate(ctx, actor, app.ID, t)
-		longTerm = t.LongTerm || stored.LongTerm
 		return err
 	})
 	if err != nil {
 		return push.Template{}, err
 	}
-	if longTerm {
-		err = d.realign(ctx, app.ID, t.TemplateID)
-	}
-	return t, err
+	d.realign(ctx, app.ID)
+	return t, nil
 }
 
 // writeTemplate writes a template in the transaction that ctx carries, which holds the app's row. Who changes it changes the tasks that have

@@ -25,6 +25,8 @@ const (
 	eventBefore = 15 * time.Minute
 	eventAfter  = 15 * time.Minute
 	eventBatch  = 1000
+	// wakeByEvent bounds what an event that was taken in may wait for whom it wakes.
+	wakeByEvent = time.Second
 	// eventBudget bounds one round of a sweep.
 	eventBudget = 2 * time.Second
 )
@@ -169,8 +171,10 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 		return err
 	}
 	var reports []store.SubscriptionReport
+	accepted := false
 	for _, c := range event.Popups {
 		if app.PermitSource == push.PermitsFromEvents {
+			accepted = accepted || c.Accepted()
 			reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, At: event.CreatedAt, Accepted: c.Accepted()})
 		}
 	}
@@ -182,12 +186,26 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 	for i, s := range event.Sent {
 		events[i] = store.SentEvent{MsgID: s.MsgID, OpenID: event.OpenID, TemplateID: s.TemplateID, Code: s.ErrorCode, At: event.CreatedAt}
 	}
-	return d.st.InTx(ctx, func(ctx context.Context) error {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		if _, err := d.st.InsertSubscriptions(ctx, app.ID, reports); err != nil || len(events) == 0 {
 			return err
 		}
 		return d.st.InsertSentEvents(ctx, app.ID, events)
 	})
+	if err == nil && accepted {
+		d.wakeAccepted(ctx, app.ID, event.OpenID)
+	}
+	return err
+}
+
+// wakeAccepted wakes a person who accepted a message by an event, which is kept by now. What it does not reach in time the sweep finds: the
+// platform waits for an answer.
+func (d *Dispatcher) wakeAccepted(ctx context.Context, appID int32, openID string) {
+	ctx, cancel := context.WithTimeout(ctx, wakeByEvent)
+	defer cancel()
+	if err := d.wakeOpenIDs(ctx, appID, []string{openID}); err != nil {
+		d.log.WarnContext(ctx, "waiting recipients not woken, the sweep will", slog.Any("err", err))
+	}
 }
 
 // tendEvents gives the events that wait to their recipients, for a bounded time: first to those who bear the event's msgid, and once

@@ -510,6 +510,35 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
 }
 
+// Counters that a sync could not bring to the end follow with the next one, though it finds the template unchanged, and without one with the
+// sweep, from where they were left.
+func TestSubscribe_CountersFollowALongTermTemplate_AfterAnError(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.subscribed(1, 0)
+	b.exec(`INSERT INTO subscription (app_id, openid, template_id, available, accepted_at)
+		SELECT $1, 'o' || n, $2, 2, now() FROM generate_series(1, 2500) n`, b.app.ID, subscribeID)
+	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'page 2'; END $$`)
+	behind := func() int {
+		return b.count(`SELECT count(*) FROM subscription s JOIN template t USING (app_id, template_id) WHERE s.long_term <> t.long_term`)
+	}
+	turn := func(kind int) {
+		b.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON subscription FOR EACH ROW WHEN (NEW.id > 1500) EXECUTE FUNCTION refuse()`)
+		b.account(sim.Template{ID: subscribeID, Title: "活动提醒", Type: kind, Fields: accountTemplates()[0].Fields})
+		require.Equal(t, 1, b.syncTemplates().Changed)
+		require.Equal(t, 1500, behind(), "the first page was kept")
+		b.exec(`DROP TRIGGER refuse ON subscription`)
+	}
+	turn(sim.LongTerm)
+	require.Equal(t, 1, b.syncTemplates().Unchanged)
+	require.Zero(t, behind())
+	require.Equal(t, 2500, b.count(`SELECT sum(available) FROM subscription`))
+	turn(sim.OneTime)
+	b.work(b.d)
+	b.eventually("the sweep goes on", func() bool { return behind() == 0 })
+	require.Zero(t, b.count(`SELECT count(*) FROM template WHERE realign_after IS NOT NULL`))
+}
+
 // An event about an openid that another user of the app has by now settles the recipient who had it when the call was made.
 func TestSubscribe_AnEventFindsWhoHadTheOpenID(t *testing.T) {
 	t.Parallel()

@@ -167,6 +167,7 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 	}{
 		{there.Tests, d.tendTests}, {there.Waiting, d.wakeWaiting}, {there.Copies, d.tendCopies}, {true, d.tendTasks},
 		{there.Breakers, d.tendBreakers}, {there.DueQuota, d.tendQuota}, {there.AskQuota, d.askQuotas}, {there.Canceled, d.tendCanceled}, {there.Events, d.tendEvents},
+		{there.Realign, d.tendRealign},
 	} {
 		if chore.there {
 			errs = append(errs, chore.do(ctx))

@@ -68,36 +68,31 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string, done 
 		return TemplateSync{}, err
 	}
 	var sync TemplateSync
-	var turned []string
-	err = d.st.InTx(ctx, func(ctx context.Context) (err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		sync = TemplateSync{Templates: []SyncedTemplate{}}
-		if turned, err = d.applyTemplates(ctx, actor, key, account, &sync); err != nil || done == nil {
+		if err := d.applyTemplates(ctx, actor, key, account, &sync); err != nil || done == nil {
 			return err
 		}
 		return done(ctx, sync)
 	})
-	for _, id := range turned {
-		if err == nil {
-			err = d.realign(ctx, app.ID, id)
-		}
-	}
 	if err != nil {
 		return TemplateSync{}, err
 	}
+	d.realign(ctx, app.ID)
 	d.log.InfoContext(ctx, "templates synced", slog.Any("app", key), slog.Any("actor", actor), slog.Any("added", sync.Added),
 		slog.Any("changed", sync.Changed), slog.Any("gone", sync.Gone), slog.Any("refused", sync.Refused))
 	return sync, nil
 }
 
-// applyTemplates writes what the account has, in a transaction. It returns the templates that turned into long-term ones, or back.
-func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, account []push.Account, sync *TemplateSync) (turned []string, err error) {
+// applyTemplates writes what the account has, in a transaction.
+func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, account []push.Account, sync *TemplateSync) error {
 	app, err := d.st.LockApp(ctx, key) // nobody else syncs or writes a template meanwhile
 	if err != nil {
-		return nil, err
+		return err
 	}
 	stored, err := d.st.Templates(ctx, app.ID, "", maxTemplatesRead)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var found, gone []string
 	for _, a := range account {
@@ -107,14 +102,11 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, acco
 		}
 		outcome, err := d.applyTemplate(ctx, actor, app, a, have)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sync.add(outcome)
 		if outcome.Outcome != SyncRefused {
 			found = append(found, a.TemplateID)
-			if a.LongTerm != (have != nil && have.LongTerm) {
-				turned = append(turned, a.TemplateID)
-			}
 		}
 	}
 	for _, t := range stored {
@@ -124,7 +116,7 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, acco
 			sync.add(SyncedTemplate{TemplateID: t.TemplateID, Name: t.Name, Outcome: SyncGone})
 		}
 	}
-	return turned, d.st.MarkTemplates(ctx, app.ID, found, gone)
+	return d.st.MarkTemplates(ctx, app.ID, found, gone)
 }
 
 // applyTemplate writes one template of the account; have is what is kept of it, or nil.

@@ -197,7 +197,7 @@ func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
 		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
 		&run.Waiting, &run.Waits, &run.Resend, &run.Channel, &run.TemplateID,
-		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
+		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused, &run.Canary.Unpermitted,
 	}, func() error { ok = true; return nil })
 	return ok, err
 }

@@ -88,26 +88,29 @@ func (s *Store) RetrySuspects(ctx context.Context, appID int32, templateID strin
 	return r, wrap(err, "retry suspect units of app %d", appID)
 }
 
-// RealignSubscriptions makes the counters of a template follow its long_term as it is now: those of at most limit counters, of whatever
-// template, with an id above after. It returns where the next page begins, zero after the last one. Whoever has accepted a template that is a
-// long-term one after all, and has neither turned it off since nor been refused, accepts it for good.
-func (s *Store) RealignSubscriptions(ctx context.Context, appID int32, templateID string, after int64, limit int) (last int64, err error) {
-	var read int
+// RealignSubscriptions makes the counters of a template follow its last change of long_term, where they have not yet: those of the next
+// limit counters, of whatever template. How far it has come is in the template's row, so that whoever comes next goes on. It takes one template
+// of the app (0: of any), and is false where there is none. Whoever has accepted a template that is a long-term one after all, and has neither
+// turned it off since nor been refused, accepts it for good.
+func (s *Store) RealignSubscriptions(ctx context.Context, appID int32, limit int) (some bool, err error) {
 	err = s.db(ctx).QueryRow(ctx, `
-		WITH t AS (SELECT long_term FROM template WHERE app_id = $1 AND template_id = $2),
-		page AS MATERIALIZED (SELECT id, app_id = $1 AND template_id = $2 AS wanted FROM subscription WHERE id > $3 ORDER BY id LIMIT $4),
+		WITH t AS MATERIALIZED (
+		    SELECT app_id, template_id, long_term, realign_after FROM template
+		     WHERE realign_after IS NOT NULL AND ($1 = 0 OR app_id = $1) ORDER BY app_id, template_id LIMIT 1 FOR NO KEY UPDATE),
+		page AS MATERIALIZED (SELECT id FROM subscription WHERE id > (SELECT realign_after FROM t) ORDER BY id LIMIT $2),
 		locked AS MATERIALIZED (
-		    SELECT s.id FROM page JOIN subscription s ON s.id = page.id CROSS JOIN t WHERE page.wanted AND s.long_term <> t.long_term ORDER BY s.id FOR UPDATE OF s),
+		    SELECT s.id FROM page JOIN subscription s ON s.id = page.id JOIN t ON s.app_id = t.app_id AND s.template_id = t.template_id
+		     WHERE s.long_term <> t.long_term ORDER BY s.id FOR UPDATE OF s),
 		aligned AS (
 		    UPDATE subscription s SET long_term = t.long_term, fresh = 0, updated_at = now(),
 		           available = CASE WHEN NOT t.long_term THEN s.available
 		                            WHEN s.available > 0 OR s.suspect = 0 AND s.accepted_at > coalesce(s.off_at, '-infinity') THEN 1 ELSE 0 END
-		      FROM locked, t WHERE s.id = locked.id)
-		SELECT count(*), coalesce(max(id), 0) FROM page`, appID, templateID, after, limit).Scan(&read, &last)
-	if read < limit {
-		last = 0
-	}
-	return last, wrap(err, "realign subscriptions of template %q", templateID)
+		      FROM locked, t WHERE s.id = locked.id),
+		moved AS (
+		    UPDATE template x SET realign_after = CASE WHEN n.read = $2 THEN n.last END
+		      FROM t, (SELECT count(*) AS read, max(id) AS last FROM page) n WHERE x.app_id = t.app_id AND x.template_id = t.template_id)
+		SELECT EXISTS (SELECT FROM t)`, appID, limit).Scan(&some)
+	return some, wrap(err, "realign subscriptions")
 }
 
 // SubscriptionStock counts the units of an app by template: of those that it has, and of those for which the platform reported something.

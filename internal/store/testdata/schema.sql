@@ -625,6 +625,7 @@ CREATE TABLE sent_event (
 );
 CREATE INDEX sent_event_open_idx ON public.sent_event USING btree (received_at) WHERE (settled_at IS NULL);
 CREATE INDEX sent_event_open_openid_idx ON public.sent_event USING btree (openid, app_id) WHERE (settled_at IS NULL);
+CREATE INDEX sent_event_settled_idx ON public.sent_event USING btree (settled_at) WHERE (settled_at IS NOT NULL);
 COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
 
 CREATE TABLE session (
@@ -766,6 +767,7 @@ CREATE TABLE task (
     kind text NOT NULL DEFAULT 'push'::text,
     test_of bigint,
     changers text[] NOT NULL DEFAULT '{}'::text[],
+    canary_unpermitted integer NOT NULL DEFAULT 0,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
@@ -801,6 +803,7 @@ END),
 );
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
+CREATE INDEX task_audience_idx ON public.task USING btree (audience_id) WHERE (audience_id IS NOT NULL);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
 CREATE INDEX task_open_test_idx ON public.task USING btree (id) WHERE ((kind = 'test'::text) AND (state = ANY (ARRAY['sending'::text, 'paused'::text])));
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
@@ -822,6 +825,7 @@ COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience
 COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
 COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
 COMMENT ON COLUMN task.changers IS 'Who changed its content or audience, or the template that it has not frozen or may still take anew, since it was last approved: none of them approves it.';
+COMMENT ON COLUMN task.canary_unpermitted IS 'Of canary_calls, those that were refused because the person allows no message.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
@@ -858,16 +862,19 @@ CREATE TABLE template (
     long_term boolean NOT NULL DEFAULT false,
     synced_at timestamp with time zone,
     gone_at timestamp with time zone,
+    realign_after bigint,
     CONSTRAINT template_pkey PRIMARY KEY (app_id, template_id),
     CONSTRAINT template_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT template_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
 );
+CREATE INDEX template_realign_idx ON public.template USING btree (app_id) WHERE (realign_after IS NOT NULL);
 COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
 COMMENT ON COLUMN template.fields IS 'In the order of the card: [{"key","label","value","color","too_long","enum"}]. value is empty where the account named the field and nobody has written a value yet.';
 COMMENT ON COLUMN template.long_term IS 'Subscribe channel: one acceptance is for good, so that messages are not counted.';
 COMMENT ON COLUMN template.synced_at IS 'When it was last found in the app''s account at the platform; its fields are those of the account then. Null: never.';
 COMMENT ON COLUMN template.gone_at IS 'Since when the account is known to have it no more. No new task may use it; what is scheduled or sending goes on as frozen.';
+COMMENT ON COLUMN template.realign_after IS 'Subscriptions with an id above this have yet to follow the last change of long_term; null: all have.';
 
 CREATE TABLE user_day (
     openid text COLLATE "C" NOT NULL,
