@@ -10,7 +10,7 @@ const (
 	// countKept is how long a count is shown before it is made anew, countWait how long a page waits for one, and countBound how long one may
 	// take.
 	countKept  = 30 * time.Second
-	countWait  = 50 * time.Millisecond
+	countWait  = 30 * time.Millisecond
 	countBound = time.Minute
 	// countsKept is of how many things counts are kept, old ones apart.
 	countsKept = 1000
