@@ -39,7 +39,7 @@ func (r *demoRun) send(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("upload list: %w", err)
 	}
-	reach, err := r.s.dispatch.Reach(ctx, task.ID, time.Time{})
+	reach, err := r.s.dispatch.CountReach(ctx, task.ID, time.Time{})
 	if err != nil {
 		return fmt.Errorf("count reach: %w", err)
 	}

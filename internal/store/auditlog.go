@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -169,35 +168,22 @@ type AuditPlace struct {
 	ID int64
 }
 
-// AuditLog lists entries, newest first. The conditions are only those that are asked for, so that each is planned with its index.
+// AuditLog lists entries, newest first.
 func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]AuditEntry, error) {
-	var where []string
-	var args []any
-	arg := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	add := func(given bool, condition string, v any) {
-		if given {
-			where = append(where, condition+arg(v))
-		}
-	}
+	var c conditions
 	if f.AppIDs != nil {
-		where = append(where, "app_id = ANY ("+arg(f.AppIDs)+")")
+		c.where = append(c.where, "app_id = ANY ("+c.arg(f.AppIDs)+")")
 	}
-	add(f.Actor != "", "actor = ", f.Actor)
-	add(f.Action != "", "action = ", f.Action)
-	add(f.Object != "", "object = ", f.Object)
-	add(f.From != nil, "at >= ", f.From)
-	add(f.To != nil, "at < ", f.To)
+	c.add(f.Actor != "", "actor = ", f.Actor)
+	c.add(f.Action != "", "action = ", f.Action)
+	c.add(f.Object != "", "object = ", f.Object)
+	c.add(f.From != nil, "at >= ", f.From)
+	c.add(f.To != nil, "at < ", f.To)
 	if f.Before != nil {
-		where = append(where, "(at, id) < ("+arg(f.Before.At)+", "+arg(f.Before.ID)+")")
+		c.where = append(c.where, "(at, id) < ("+c.arg(f.Before.At)+", "+c.arg(f.Before.ID)+")")
 	}
-	sql := `SELECT ` + auditColumns + ` FROM audit_log`
-	if len(where) > 0 {
-		sql += ` WHERE ` + strings.Join(where, " AND ")
-	}
-	rows, _ := s.db(ctx).Query(ctx, sql+` ORDER BY at DESC, id DESC LIMIT `+arg(f.Limit), args...)
+	sql := `SELECT ` + auditColumns + ` FROM audit_log` + c.sql() + ` ORDER BY at DESC, id DESC LIMIT ` + c.arg(f.Limit)
+	rows, _ := s.db(ctx).Query(ctx, sql, c.args...)
 	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[AuditEntry])
 	return entries, wrap(err, "list audit log")
 }

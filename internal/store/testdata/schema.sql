@@ -477,7 +477,7 @@ CREATE TABLE reach (
     audience_id bigint NOT NULL,
     template_id text NOT NULL,
     as_of timestamp with time zone NOT NULL,
-    figures jsonb NOT NULL,
+    figures json NOT NULL,
     CONSTRAINT reach_pkey PRIMARY KEY (task_id),
     CONSTRAINT reach_task_fkey FOREIGN KEY (task_id) REFERENCES task(id) ON DELETE CASCADE
 );

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"minipush/internal/dispatch"
+	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
@@ -38,7 +39,9 @@ type Console struct {
 	templates *templates
 	origin    *http.CrossOriginProtection
 	live      *lookout
-	stocks    stockCounts
+	// stocks are what apps hold in permits, deliveries what was delivered of tasks.
+	stocks     counts[int32, push.Stock]
+	deliveries counts[int64, store.Deliveries]
 }
 
 // New makes the console over a dispatcher, which changes state, and its store, which is read. An error is a template or a catalogue

@@ -310,6 +310,26 @@ func TestUsers_ShowWhatIsKnownAndWhatWasSent(t *testing.T) {
 	require.NotContains(t, b.as(t, "others").get(t, "/console/users?user_id=7&app=health_applet").body, "oABC")
 }
 
+func TestDeliveries_AreShownOfEachAndCountedBesideThePage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	task := b.ended(t)
+	b.exec(t, `UPDATE recipient SET delivery = CASE WHEN seq < 3 THEN 1 ELSE 2 END WHERE audience_id = $1 AND seq < 4`, task.AudienceID)
+	c := b.as(t, "viewer")
+	page := c.get(t, taskURL(task)+"/recipients").body
+	require.Equal(t, 3, strings.Count(page, ">已送达<"))
+	require.Equal(t, 1, strings.Count(page, ">未送达<"))
+	require.Contains(t, c.get(t, "/console/users?user_id=1&app=health_applet").body, ">已送达<")
+	require.Eventually(t, func() bool { // a count that takes its time is shown later
+		page = c.get(t, taskURL(task)+"/deliveries").body
+		return !strings.Contains(page, "正在统计送达情况")
+	}, time.Minute, 10*time.Millisecond)
+	for _, want := range []string{"<dt>已送达</dt><dd>3</dd>", "<dt>未送达</dt><dd>1</dd>", "<dt>平台尚未报告</dt><dd>1</dd>"} {
+		require.Contains(t, page, want)
+	}
+}
+
 func TestReports_AddTasksUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

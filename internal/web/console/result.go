@@ -65,17 +65,23 @@ func (k *Console) resultRoutes(t *table) {
 
 // deliveriesPage is what the platform reported later.
 type deliveriesPage struct {
-	store.Deliveries
 	Path string
+	// Counted is what was counted last; nil before the first count is done. Counting: a count is under way.
+	Counted  *store.Deliveries
+	Counting bool
 }
 
-// showDeliveries counts what was delivered: as a part of the task's page with htmx, and as a page without JavaScript.
+// showDeliveries shows what was delivered: as a part of the task's page with htmx, and as a page without JavaScript. It is counted beside the
+// request, which reads all recipients.
 func (k *Console) showDeliveries(ctx context.Context, c *call) (reply, error) {
-	d, err := k.store.Deliveries(ctx, c.task.ID)
-	if err != nil {
-		return reply{}, err
-	}
-	p := deliveriesPage{d, taskPath(c.task.ID)}
+	p := deliveriesPage{Path: taskPath(c.task.ID)}
+	p.Counted, p.Counting = k.deliveries.of(ctx, c.task.ID, func(ctx context.Context) (store.Deliveries, error) {
+		d, err := k.store.Deliveries(ctx, c.task.ID)
+		if err != nil {
+			k.log.WarnContext(ctx, "count deliveries", slog.Int64("task_id", c.task.ID), slog.Any("err", err))
+		}
+		return d, err
+	})
 	if c.r.Header.Get("HX-Request") != "" {
 		return part("deliveries", "counts", p), nil
 	}
