@@ -21,10 +21,10 @@ const (
 	eventWait = 2 * time.Second
 	// eventAgain is how often the recipient of an event is looked for meanwhile.
 	eventAgain = 2 * time.Second
-	// eventBefore and eventAfter bound how far the time of an event may lie from the end of the call that it is about.
-	eventBefore = 15 * time.Minute
-	eventAfter  = 15 * time.Minute
-	eventBatch  = 1000
+	// eventSkew is how far the platform's clock may be behind ours, and eventSpan how long after the begin of a call its event may be.
+	eventSkew  = 2 * time.Minute
+	eventSpan  = 15 * time.Minute
+	eventBatch = 1000
 	// wakeByEvent bounds what an event that was taken in may wait for whom it wakes.
 	wakeByEvent = time.Second
 	// eventBudget bounds one round of a sweep.
@@ -221,7 +221,7 @@ func (d *Dispatcher) tendEvents(ctx context.Context) error {
 			break
 		}
 	}
-	claims, err := d.st.UnclaimedEvents(ctx, eventWait, eventBefore, eventAfter, eventBatch)
+	claims, err := d.st.UnclaimedEvents(ctx, eventWait, eventSkew, eventSpan, eventBatch)
 	if err != nil {
 		return err
 	}

@@ -539,6 +539,68 @@ func TestSubscribe_CountersFollowALongTermTemplate_AfterAnError(t *testing.T) {
 	require.Zero(t, b.count(`SELECT count(*) FROM template WHERE realign_after IS NOT NULL`))
 }
 
+// The daemons of a role died with calls under way, others kept the events, and a daemon takes over long after: the event is still of
+// the call that it is about, by either policy, and nobody is called again whose message arrived (invariants 5 and 7). An event of the time of the take-over is
+// of another call.
+func TestSubscribe_OfADaemonLongDead_AreWhomTheirEventsAreAbout(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"leave", "resend"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, func(c *dispatch.Config) { c.ResendWait = time.Second })
+			users := b.subscribed(20, 2)
+			task := b.subscribeDraft(users, func(s *push.TaskSpec) { s.OnUnknown = policy })
+			dead, err := b.st.InsertNode(t.Context(), "dead")
+			require.NoError(t, err)
+			claimed := b.lease(task.ID, dead, 2)
+			b.exec(`UPDATE recipient SET called_at = called_at - interval '40 min' WHERE state = 1`)
+			b.exec(`UPDATE task SET started_at = started_at - interval '41 min'`)
+			long, now := time.Now().Add(-40*time.Minute), time.Now()
+			require.NoError(t, b.st.InsertSentEvents(t.Context(), b.app.ID, []store.SentEvent{
+				{MsgID: 1, OpenID: claimed[0].OpenID, TemplateID: subscribeID, At: long}, {MsgID: 2, OpenID: claimed[1].OpenID, TemplateID: subscribeID, At: now}}))
+			b.exec(`UPDATE sent_event SET received_at = received_at - interval '1 min'`)
+			b.exec(`UPDATE node SET stopped_at = now() WHERE id = $1`, dead)
+			b.work(b.d)
+			b.wait(task.ID, push.TaskDone)
+			b.eventually("all events are looked at", func() bool { return b.count(`SELECT count(*) FROM sent_event WHERE settled_at IS NULL`) == 0 })
+			require.Zero(t, b.got()[claimed[0].OpenID], "its message arrived")
+			require.Equal(t, push.Sent, b.rows(task.ID)[claimed[0].UserID].State)
+			if policy == "leave" {
+				require.Equal(t, push.Counts{Total: 20, Sent: 19, Unknown: 1}, b.audit(task.ID).Counts)
+			} else {
+				require.Equal(t, push.Counts{Total: 20, Sent: 20}, b.audit(task.ID).Counts)
+				require.Equal(t, 1, b.got()[claimed[1].OpenID])
+			}
+			b.sound(task.ID)
+		})
+	}
+}
+
+// Who is asked for good and refused is set aside, and is not called again for the next task; to accept once more brings it back.
+func TestSubscribe_LongTerm_RefusedByThePlatform_IsSetAside(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	template := subscribeTemplate()
+	template.LongTerm = true
+	_, err := b.d.PutTemplate(t.Context(), "test", template)
+	require.NoError(t, err)
+	users := b.subscribed(2, 1)
+	b.sim.TurnOff(appID, subscribeID, []string{openID("u1")})
+	b.work(b.d)
+	run := func() push.Task {
+		task := b.subscribeDraft(users, nil)
+		b.send(task.ID)
+		b.wait(task.ID, push.TaskDone)
+		b.sound(task.ID)
+		return task
+	}
+	require.Equal(t, push.Refused, b.rows(run().ID)["u1"].Reason)
+	require.Equal(t, [4]int{1, 0, 1, 1}, b.units())
+	require.Equal(t, push.NoPermit, b.rows(run().ID)["u1"].Reason, "no call is made")
+	b.accept([]string{"u1"}, 1)
+	require.Equal(t, push.Refused, b.rows(run().ID)["u1"].Reason, "it is tried again")
+}
+
 // An event about an openid that another user of the app has by now settles the recipient who had it when the call was made.
 func TestSubscribe_AnEventFindsWhoHadTheOpenID(t *testing.T) {
 	t.Parallel()

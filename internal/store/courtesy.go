@@ -113,7 +113,7 @@ func (s *Store) putBack(ctx context.Context, run Run, over []Claimed) ([]miss, e
 	}
 	k := permitsOf(run.Channel)
 	if _, err := s.db(ctx).Exec(ctx, `
-		WITH over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq = ANY ($3))
+		WITH over AS (`+letGo(`audience_id = $1 AND seq = ANY ($3)`)+`)
 		UPDATE `+k.table+` SET `+k.free+` WHERE id = ANY ($2) AND `+k.held, run.AudienceID, permits, seqs); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,8 @@ type SubscriptionReport struct {
 	// Accepted is one more message that the person allows; for a long-term template, any number. TurnedOff ends what was allowed. With
 	// neither the person only declined to allow one more.
 	Accepted, TurnedOff bool
-	// At is when; zero is now. What was turned off before the last acceptance stays accepted: reports come late, and again.
+	// At is when; zero is now. What was turned off before the last acceptance stays accepted, and what was accepted before it was last turned
+	// off counts no more: reports come late, and again.
 	At time.Time
 }
 
@@ -46,12 +47,15 @@ func (s *Store) InsertSubscriptions(ctx context.Context, appID int32, reports []
 		      FROM n JOIN added USING (id) GROUP BY 1, 2),
 		kept AS (
 		    INSERT INTO subscription AS s (app_id, openid, template_id, available, fresh, long_term, off_at, accepted_at)
-		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, CASE WHEN t.long_term THEN 0 ELSE m.units END, t.long_term, m.off_at, m.accepted_at
+		    SELECT $1, m.openid, m.template_id, n.units, n.units, t.long_term, m.off_at, m.accepted_at
 		      FROM summed m CROSS JOIN LATERAL (SELECT coalesce((SELECT long_term FROM template WHERE app_id = $1 AND template_id = m.template_id), false) AS long_term) t
+		      CROSS JOIN LATERAL (SELECT CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END AS units) n
 		     WHERE m.units > 0 OR m.off_at IS NOT NULL ORDER BY m.openid, m.template_id
 		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, off_at = greatest(s.off_at, excluded.off_at), accepted_at = greatest(s.accepted_at, excluded.accepted_at), updated_at = now(),
-		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END,
-		       fresh = CASE WHEN excluded.long_term THEN 0 WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.fresh ELSE s.fresh + excluded.fresh END,
+		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.accepted_at < s.off_at THEN s.available
+		                        WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END,
+		       fresh = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.fresh WHEN excluded.accepted_at < s.off_at THEN s.fresh
+		                    WHEN excluded.long_term THEN greatest(s.fresh, excluded.fresh) ELSE s.fresh + excluded.fresh END,
 		       suspect = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN 0 ELSE s.suspect END,
 		       suspect_at = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN NULL ELSE s.suspect_at END)
 		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off, at).Scan(&added)
@@ -125,6 +129,17 @@ func (s *Store) SubscriptionStock(ctx context.Context, appID int32) ([]push.Temp
 		 ORDER BY 1`, appID)
 	stock, err := pgx.CollectRows(rows, pgx.RowToStructByPos[push.TemplateStock])
 	return stock, wrap(err, "subscription stock")
+}
+
+// inOrder locks the openids of calls in the order in which claims take them, whatever the order of the recipients is: whoever lets go of
+// several while another claims them must not wait for it crosswise.
+func inOrder(condition string) string {
+	return `SELECT ctid FROM openid_call WHERE ` + condition + ` ORDER BY openid FOR UPDATE`
+}
+
+// letGo frees the openids of calls that have ended.
+func letGo(condition string) string {
+	return `DELETE FROM openid_call WHERE ctid = ANY (ARRAY(` + inOrder(condition) + `))`
 }
 
 // PurgeOpenIDCalls removes at most limit openids that are free again.

@@ -520,6 +520,7 @@ CREATE TABLE recipient (
     sent_at timestamp with time zone,
     updated_at timestamp with time zone,
     in_doubt boolean NOT NULL DEFAULT false,
+    called_at timestamp with time zone,
     CONSTRAINT recipient_pkey PRIMARY KEY (audience_id, seq),
     CONSTRAINT recipient_user_unique UNIQUE (user_id, audience_id),
     CONSTRAINT recipient_ambiguous_keeps_openid CHECK (NOT ambiguous OR openid IS NOT NULL),
@@ -533,6 +534,7 @@ COMMENT ON COLUMN recipient.vars IS 'The upload''s further columns, an array in 
 COMMENT ON COLUMN recipient.ambiguous IS 'An earlier attempt may have reached the user. The row then keeps its permit, and is only ever sent again with that one (invariant 5).';
 COMMENT ON COLUMN recipient.delivery IS 'What the platform reported later of a message that it had accepted: 1 delivered, 2 failed (platform_code says why); null: nothing yet.';
 COMMENT ON COLUMN recipient.in_doubt IS 'on_unknown "resend": an attempt with an earlier permit may have got through, and the row went on with another one. It ends sent or unknown, never failed or skipped, and may have reached the user twice.';
+COMMENT ON COLUMN recipient.called_at IS 'When the last call was written ahead, on the channel subscribe: what tells an event that bears no known msgid which call it is about. Null on the channel form_id.';
 
 CREATE TABLE recipient_state (
     state smallint NOT NULL,
