@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -47,6 +49,29 @@ func parseCPU(stat []byte) (time.Duration, error) {
 		return 0, fmt.Errorf("read process times: %w", err)
 	}
 	return time.Duration(user+system) * 10 * time.Millisecond, nil
+}
+
+// ranFor is the processor time that the threads of the process have used, to the nanosecond; those that ended count no more.
+func ranFor(pid int) (total time.Duration, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read process times: %w", err)
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path) //nolint:gosec // of /proc
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has just ended
+		}
+		var ran int64
+		if err == nil {
+			_, err = fmt.Sscan(string(stat), &ran)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read process times: %w", err)
+		}
+		total += time.Duration(ran)
+	}
+	return total, nil
 }
 
 // parsePeak finds VmHWM in the text of /proc/PID/status.

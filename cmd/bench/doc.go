@@ -27,5 +27,10 @@
 // analysed; an older list analysed and a new one just imported; nothing ever analysed and all statements prepared, with
 // generic plans, on all but empty tables. Autovacuum is off for these.
 //
+// The pages (pages) are asked for one after the other over tables that are full, by the web server of package web in this process, as the weakest
+// role that may, and the answer is timed to its last byte. Every GET row of the route table has its questions in questions.go: one without fails the run.
+// Times hang on the machine's mood; beside them stand what does not: the statements of a page, and the processor time that asker, server and Postgres
+// take together, which is what the page would take on a machine that does nothing else.
+//
 // Postgres roles tell minipush's statements from the bench's own: serve connects as minipush, the bench as the superuser.
 package main

@@ -11,7 +11,7 @@ import (
 func TestMeter_CountsTheStatementsOfServeAndNotItsOwn(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	pg, err := startPostgres(ctx, t.TempDir(), &progress{out: io.Discard})
+	pg, err := startPostgres(ctx, t.TempDir(), "8GB", &progress{out: io.Discard})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pg.stop(context.WithoutCancel(ctx))) })
 	db, err := pg.create(ctx, "meter")

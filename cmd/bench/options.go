@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,10 +19,15 @@ type options struct {
 	rows                          int           // of an import
 	limits                        *limitOptions // nil: not measured
 	reach                         *reachOptions // nil: not measured
+	pages                         *pageOptions  // nil: not measured
 	asJSON, verbose               bool
-	timeout                       time.Duration
+	// strict: a bar that is missed is an error.
+	strict  bool
+	timeout time.Duration
 	// binary is a minipush that was built elsewhere; empty: the bench builds the working tree.
 	binary string
+	// keep is a directory that is left with its databases at the end, and whose databases are used again; empty: a temporary one.
+	keep string
 	// settle is how long to wait for the counters of idle connections.
 	settle time.Duration
 	// statements is how many of the dearest are named.
@@ -44,6 +50,28 @@ func (o options) check() error {
 	return nil
 }
 
+// keepLog is how much of Postgres's log is read back.
+func (o options) keepLog() string {
+	if o.pages != nil {
+		return "0" // none: the tables take the disk
+	}
+	return "8GB"
+}
+
+// directory is where the database and the files of the run lie.
+func (o options) directory() (dir string, err error) {
+	if o.keep == "" {
+		if dir, err = os.MkdirTemp("", "minipush-bench-"); err != nil {
+			return "", fmt.Errorf("make directory: %w", err)
+		}
+		return dir, nil
+	}
+	if err := os.MkdirAll(o.keep, 0o700); err != nil {
+		return "", fmt.Errorf("make directory: %w", err)
+	}
+	return o.keep, nil
+}
+
 // chosen says whether a variant takes part.
 func (o options) chosen(v variant) bool {
 	return len(o.only) == 0 || slices.Contains(o.only, string(v))
@@ -63,6 +91,9 @@ func (o options) String() string {
 	}
 	if o.reach != nil {
 		return fmt.Sprintf("reach of %d recipients with %d permits each of both channels, %d answers while it is counted", o.recipients, o.perUser, o.reach.answers)
+	}
+	if o.pages != nil {
+		return fmt.Sprintf("%d tasks of %d recipients, each page %d times, one after the other; %d who watch a task", o.pages.tasks, o.recipients, o.pages.each, o.pages.viewers)
 	}
 	if o.rows > 0 {
 		return fmt.Sprintf("import of %d CSV rows, one in %d a repetition, through the API of serve", o.rows, repeatEvery)

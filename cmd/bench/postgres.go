@@ -36,11 +36,11 @@ type postgres struct {
 	role   string
 }
 
-// startPostgres makes a cluster in dir and starts it. The log is kept long enough to be read back (pg_walinspect).
-func startPostgres(ctx context.Context, dir string, log *progress) (_ *postgres, err error) {
+// startPostgres makes a cluster in dir and starts it. keepLog is how much of the log is kept at least, to be read back (pg_walinspect).
+func startPostgres(ctx context.Context, dir, keepLog string, log *progress) (_ *postgres, err error) {
 	server, err := localpg.Start(ctx, localpg.Config{
 		DataDir: dir, Logger: slog.New(slog.DiscardHandler), Progress: log,
-		Settings: map[string]string{"wal_keep_size": "8GB"},
+		Settings: map[string]string{"wal_keep_size": keepLog},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
@@ -54,7 +54,7 @@ func startPostgres(ctx context.Context, dir string, log *progress) (_ *postgres,
 	if p.admin, err = connect(ctx, server.URL(), benchConns); err != nil {
 		return nil, err
 	}
-	if _, err := p.admin.Exec(ctx, `CREATE ROLE `+serveRole+` LOGIN`); err != nil {
+	if err := p.ensure(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, serveRole, `CREATE ROLE `+serveRole+` LOGIN`); err != nil {
 		return nil, fmt.Errorf("make role of serve: %w", err)
 	}
 	settings, err := p.settings(ctx)
@@ -70,6 +70,16 @@ func startPostgres(ctx context.Context, dir string, log *progress) (_ *postgres,
 		return nil, errors.New("pg_stat_statements is not loaded: install the contrib package of Postgres")
 	}
 	return p, nil
+}
+
+// ensure runs a statement unless what it makes is there, in a cluster that was kept.
+func (p *postgres) ensure(ctx context.Context, there, name, statement string) error {
+	var is bool
+	err := p.admin.QueryRow(ctx, there, name).Scan(&is)
+	if err == nil && !is {
+		_, err = p.admin.Exec(ctx, statement)
+	}
+	return err
 }
 
 func (p *postgres) stop(ctx context.Context) error {
@@ -127,7 +137,7 @@ type database struct {
 
 // create makes a database that belongs to the role of serve, with the extensions that the meter reads.
 func (p *postgres) create(ctx context.Context, name string) (*database, error) {
-	if _, err := p.admin.Exec(ctx, `CREATE DATABASE `+name+` OWNER `+serveRole); err != nil {
+	if err := p.ensure(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name, `CREATE DATABASE `+name+` OWNER `+serveRole); err != nil {
 		return nil, fmt.Errorf("create database: %w", err)
 	}
 	d := &database{pg: p, name: name}
@@ -142,14 +152,14 @@ func (p *postgres) create(ctx context.Context, name string) (*database, error) {
 	if d.pool, err = connect(ctx, mine, benchConns); err != nil {
 		return nil, err
 	}
-	_, err = d.pool.Exec(ctx, `CREATE EXTENSION pg_stat_statements; ALTER SCHEMA public OWNER TO `+serveRole)
+	_, err = d.pool.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS pg_stat_statements; ALTER SCHEMA public OWNER TO `+serveRole)
 	if err != nil {
 		return nil, fmt.Errorf("prepare database: %w", err)
 	}
 	var walks bool // Postgres 15 and later
 	err = d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_walinspect')`).Scan(&walks)
 	if err == nil && walks {
-		_, err = d.pool.Exec(ctx, `CREATE EXTENSION pg_walinspect`)
+		_, err = d.pool.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS pg_walinspect`)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare database: %w", err)

@@ -21,6 +21,7 @@ type report struct {
 	Regimes  []regimeResult    `json:"regimes,omitempty"`
 	Imports  []importPair      `json:"imports,omitempty"`
 	Limits   []limitResult     `json:"limits,omitempty"`
+	Pages    []pageResult      `json:"pages,omitempty"`
 	Figures  []figure          `json:"figures"` // the figures of pairs and imports, with their bars
 	Exact    []exactReport     `json:"exact,omitempty"`
 }
@@ -58,6 +59,7 @@ func (r *report) judge() {
 		r.judgeImports()
 	}
 	r.judgeLimits()
+	r.judgePages()
 	for _, g := range r.Regimes {
 		figures := append(g.Cost.figures(), atMost("peak memory of serve, MB", float64(g.Peak)/megabyte, 100, "%.1f"))
 		r.Exact = append(r.Exact, exactReport{Of: string(g.Regime), Figures: figures, Dearest: g.Dearest})
@@ -118,6 +120,7 @@ func (r *report) write(w io.Writer) {
 	r.writePairs(w)
 	r.writeImports(w)
 	r.writeLimits(w)
+	r.writePages(w)
 	fmt.Fprintln(w)
 	for _, f := range r.Figures {
 		fmt.Fprintln(w, f)

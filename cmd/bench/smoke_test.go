@@ -13,7 +13,7 @@ import (
 func measured(t *testing.T, args ...string) report {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code := execute(t.Context(), append(args, "--json", "--timeout", "60s"), strings.NewReader(""), &out, &errOut)
+	code := execute(t.Context(), append(args, "--json", "--timeout", "180s"), strings.NewReader(""), &out, &errOut)
 	require.Zero(t, code, errOut.String())
 	var r report
 	require.NoError(t, json.Unmarshal(out.Bytes(), &r))
@@ -68,4 +68,15 @@ func TestBench_MeasuresTheReach(t *testing.T) {
 	for _, f := range r.Figures {
 		require.Positive(t, f.Value, f.Name)
 	}
+}
+
+// A page that is new must have a question, and every page must be there over tables that hold what they hold in production.
+func TestBench_AsksForEveryPage(t *testing.T) {
+	t.Parallel()
+	r := measured(t, "pages", "--tasks", "20", "--recipients", "1000", "--each", "1", "--viewers", "20", "--watch", "1s")
+	require.NotEmpty(t, r.Pages)
+	for _, p := range r.Pages {
+		require.Positive(t, p.P95, p.name())
+	}
+	require.Len(t, r.Figures, 9)
 }

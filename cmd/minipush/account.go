@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -16,7 +14,8 @@ import (
 )
 
 func (c *cli) accountCommand() *cobra.Command {
-	return group("account", "Make and list the accounts of people who log in to the console; set a password", c.accountAdd(), c.accountList(), c.accountPasswd())
+	return group("account", "Make and list the accounts of people who log in to the console; set how they log in", c.accountAdd(), c.accountList(), c.accountPasswd(),
+		c.accountTOTPRemove(), c.accountLink(), c.accountUnlink())
 }
 
 // passwordFlags say where a password comes from: a file, standard input, the terminal, or none of them.
@@ -66,7 +65,9 @@ func (c *cli) askPassword() (string, error) {
 }
 
 // caller is who is written down in the audit log for what this command does.
-func (s *session) caller() auth.Principal { return auth.Principal{Name: s.actor, Role: auth.Admin} }
+func (s *session) caller() auth.Principal {
+	return auth.Principal{Name: s.actor, Role: auth.Admin, Address: store.FromCommand}
+}
 
 func (c *cli) accountAdd() *cobra.Command {
 	var a store.Account
@@ -134,61 +135,23 @@ func (c *cli) answerPassword(login, password string, made bool, said string) err
 	})
 }
 
-// accountInfo is an account as programs read it.
-type accountInfo struct {
-	ID          int64      `json:"id"`
-	Login       string     `json:"login"`
-	Name        string     `json:"name"`
-	Role        string     `json:"role"`
-	Apps        []string   `json:"apps"` // null is all
-	CreatedBy   string     `json:"created_by"`
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
-	LastLoginAt *time.Time `json:"last_login_at"`
-	DisabledAt  *time.Time `json:"disabled_at"`
-}
-
 func (c *cli) accountList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the accounts", Args: cobra.NoArgs,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			accounts, err := accountInfos(ctx, s)
+			accounts, err := auth.AccountInfos(ctx, s.store)
 			if err != nil {
 				return err
 			}
 			return c.answer(map[string]any{"accounts": accounts}, func(w io.Writer) {
 				rows := make([][]string, len(accounts))
 				for i, a := range accounts {
-					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), s.clock.maybe(a.DisabledAt)}
+					rows[i] = []string{a.Login, a.Name, a.Role, yesNo(a.Apps == nil, "all", strings.Join(a.Apps, ", ")), a.CreatedBy, s.clock.minute(a.CreatedAt), s.clock.maybe(a.LastLoginAt), ways(a), s.clock.maybe(a.DisabledAt)}
 				}
-				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "DISABLED"}, rows)
+				table(w, []string{"LOGIN", "NAME", "ROLE", "APPS", "CREATED BY", "CREATED", "LAST LOGIN", "LOGIN BY", "DISABLED"}, rows)
 			})
 		}),
 	}
-}
-
-func accountInfos(ctx context.Context, s *session) ([]accountInfo, error) {
-	accounts, err := s.store.Accounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	apps, err := s.store.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]accountInfo, len(accounts))
-	for i, a := range accounts {
-		infos[i] = accountInfo{
-			ID: a.ID, Login: a.Login, Name: a.Name, Role: a.Role, CreatedBy: a.CreatedBy, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
-			LastLoginAt: a.LastLoginAt, DisabledAt: a.DisabledAt,
-		}
-		for _, app := range apps {
-			if slices.Contains(a.AppIDs, app.ID) {
-				infos[i].Apps = append(infos[i].Apps, app.Key)
-			}
-		}
-	}
-	return infos, nil
 }
 
 func (c *cli) accountPasswd() *cobra.Command {

@@ -59,6 +59,7 @@ func TestAccount_AddListPasswd_LogsInToTheConsole(t *testing.T) {
 	code, _, _ := s.try(t, "", "account", "passwd", "ann", "--ask")
 	require.Equal(t, 2, code, "there is no terminal")
 
+	s.waysToLogIn(t)
 	d := s.serve(t)
 	status, to := logIn(t, d.url, "ann", made.Password)
 	require.Equal(t, []any{http.StatusSeeOther, "/console/tasks"}, []any{status, to})
@@ -68,4 +69,18 @@ func TestAccount_AddListPasswd_LogsInToTheConsole(t *testing.T) {
 	status, _ = logIn(t, d.url, "ann", "correct horse battery")
 	require.Equal(t, http.StatusSeeOther, status)
 	require.Zero(t, d.stop(t))
+}
+
+// waysToLogIn links the account ann to who she is at a provider, and back.
+func (s *stage) waysToLogIn(t *testing.T) {
+	t.Helper()
+	code, _, stderr := s.try(t, "", "account", "link", "ann", "--subject", "sub1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "MINIPUSH_OIDC_ISSUER")
+	require.Equal(t, "ann is linked to sub1 at https://id.example.com\n", s.run(t, "account", "link", "ann", "--subject", " sub1 ", "--issuer", "https://id.example.com"))
+	require.Contains(t, s.run(t, "account", "list"), "password, sub1 at https://id.example.com")
+	require.Contains(t, s.run(t, "account", "list", "--output", "json"), `"links":[{"issuer":"https://id.example.com","subject":"sub1"}]`)
+	require.Equal(t, "ann is unlinked, and its sessions are ended\n", s.run(t, "account", "unlink", "ann"))
+	require.Equal(t, "ann is not linked\n", s.run(t, "account", "unlink", "ann"))
+	require.Equal(t, "ann has no second factor\n", s.run(t, "account", "totp-remove", "ann"))
 }

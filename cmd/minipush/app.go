@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) appCommand() *cobra.Command {
@@ -40,7 +41,12 @@ func (c *cli) appAdd() *cobra.Command {
 				return err
 			}
 			spec.Secret = secret
-			app, err := s.dispatch.AddApp(ctx, spec)
+			app, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.App, error) {
+				app, err := s.dispatch.AddApp(ctx, spec)
+				e.AboutApp(app)
+				e.Detail = store.Changed(nil, map[string]any{"appid": app.AppID, "base_url": app.BaseURL})
+				return app, err
+			})
 			if err != nil {
 				return err
 			}
@@ -58,7 +64,7 @@ func (c *cli) appSet() *cobra.Command {
 	var settings *appSettings
 	cmd := &cobra.Command{
 		Use: "set", Short: "Change an app: its appid, its secret, where its platform is, its limits and courtesies", Args: cobra.NoArgs,
-		Long: "Changes what is given and keeps the rest. Limits and quiet hours hold over all daemons within two seconds.",
+		Long: "Changes what is given and keeps the rest; with another appid, or another host in the base URL, the secret has to be given again. Limits and quiet hours hold over all daemons within two seconds.",
 		Example: `  minipush app set --key health_applet --secret-file new-secret.txt
   minipush app set --key health_applet --rate 1000 --ramp 50:10m --quiet 22:00-08:00 --daily-cap 3`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
@@ -86,12 +92,21 @@ func (c *cli) appSet() *cobra.Command {
 
 // setApp changes what the platform is told and, where a flag says so, the limits; all of it or nothing.
 func setApp(ctx context.Context, s *session, spec dispatch.AppSpec, settings *appSettings) (app push.App, err error) {
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
-		if app, err = s.dispatch.SetApp(ctx, spec); err != nil || !settings.given() {
-			return err
+	app, err = change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.App, error) {
+		before, err := s.store.App(ctx, spec.Key)
+		if err != nil {
+			return before, err
 		}
-		app, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
-		return err
+		after, err := s.dispatch.SetApp(ctx, spec)
+		if err == nil && settings.given() {
+			after, err = s.dispatch.SetAppSettings(ctx, s.actor, spec.Key, settings.apply)
+		}
+		e.AboutApp(before)
+		e.Detail = store.Changed(before, after)
+		if spec.Secret != "" {
+			e.Detail["secret"] = "replaced"
+		}
+		return after, err
 	})
 	return app, settings.explain(err)
 }

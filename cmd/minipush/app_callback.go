@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/wechat/callback"
 )
 
@@ -33,7 +34,7 @@ delivered. Token and EncodingAESKey are those of the platform's page 消息推�
 					return err
 				}
 			}
-			if err := s.dispatch.SetCallback(ctx, key, spec); err != nil {
+			if err := setCallback(ctx, s, key, spec); err != nil {
 				return err
 			}
 			return c.answer(map[string]string{"app": key, "callback_mode": mode}, func(w io.Writer) {
@@ -50,6 +51,22 @@ delivered. Token and EncodingAESKey are those of the platform's page 消息推�
 	cmd.Flags().StringVar(&secretFile, "secret-file", "", "`FILE` with the token and, on its second line, the EncodingAESKey; - is standard input")
 	mustHave(cmd, "key", "mode")
 	return cmd
+}
+
+func setCallback(ctx context.Context, s *session, key string, spec dispatch.CallbackSpec) error {
+	return s.store.InTx(ctx, func(ctx context.Context) error {
+		_, before, _, err := s.store.Callback(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := s.dispatch.SetCallback(ctx, key, spec); err != nil {
+			return err
+		}
+		type shown struct {
+			Mode string `json:"callback_mode"`
+		}
+		return s.noteApp(ctx, key, store.Changed(shown{before}, shown{string(spec.Mode)}))
+	})
 }
 
 func (c *cli) readCallbackSecrets(path string, spec *dispatch.CallbackSpec) error {

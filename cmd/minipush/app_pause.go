@@ -40,16 +40,20 @@ func (c *cli) appSwitch(verb, short, example string, one func(context.Context, *
 	}
 	run := c.session(func(ctx context.Context, s *session, args []string) error {
 		if all {
-			apps, err := every(ctx, s)
+			apps, err := s.noteAll(ctx, every)
 			if err != nil {
 				return err
 			}
 			return c.answer(map[string]any{"apps": apps}, func(w io.Writer) { switchTexts(w, apps) })
 		}
-		app, err := one(ctx, s, args[0])
+		apps, err := s.noteAll(ctx, func(ctx context.Context, s *session) ([]push.App, error) {
+			app, err := one(ctx, s, args[0])
+			return []push.App{app}, err
+		})
 		if err != nil {
 			return err
 		}
+		app := apps[0]
 		return c.answer(app, func(w io.Writer) { switchTexts(w, []push.App{app}) })
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -60,6 +64,22 @@ func (c *cli) appSwitch(verb, short, example string, one func(context.Context, *
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every app")
 	return cmd
+}
+
+// noteAll turns the kill switch of apps, in one transaction with an entry in the audit log for each.
+func (s *session) noteAll(ctx context.Context, turn func(context.Context, *session) ([]push.App, error)) (apps []push.App, err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context) error {
+		if apps, err = turn(ctx, s); err != nil {
+			return err
+		}
+		for _, app := range apps {
+			if err := s.noteApp(ctx, app.Key, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return apps, err
 }
 
 func switchTexts(w io.Writer, apps []push.App) {

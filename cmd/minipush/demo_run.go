@@ -39,7 +39,7 @@ func (r *demoRun) send(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("upload list: %w", err)
 	}
-	reach, err := r.s.dispatch.Reach(ctx, task.ID, time.Time{})
+	reach, err := r.s.dispatch.CountReach(ctx, task.ID, time.Time{})
 	if err != nil {
 		return fmt.Errorf("count reach: %w", err)
 	}
@@ -84,7 +84,7 @@ func (r *demoRun) prepare(ctx context.Context) error {
 	if _, err := r.s.dispatch.PutProduct(ctx, demoProduct(demoApp)); err != nil {
 		return fmt.Errorf("set product: %w", err)
 	}
-	if _, err := r.s.dispatch.PutTemplate(ctx, r.play.template); err != nil {
+	if _, err := r.s.dispatch.PutTemplate(ctx, r.s.actor, r.play.template); err != nil {
 		return fmt.Errorf("set template: %w", err)
 	}
 	faults := r.platform.Faults()

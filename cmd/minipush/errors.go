@@ -158,7 +158,7 @@ func refusalHint(r *push.Refusal) string {
 			return fmt.Sprintf("Schedule each task by itself, or do without approval: minipush app set --key %s --approval off", r.App)
 		}
 		return fmt.Sprintf("Look at it: minipush task show %d, then, another person: minipush task approve %d --hash HASH", id, id)
-	case push.RefusedTooManyRequests, push.RefusedInUse, push.RefusedScheduleRuns:
+	case push.RefusedTooManyRequests, push.RefusedInUse, push.RefusedScheduleRuns, push.RefusedSourceDisabled:
 	}
 	return ""
 }

@@ -135,7 +135,7 @@ func importFile[T any](ctx context.Context, c *cli, path string, required, optio
 		item, err := read(r)
 		if err != nil {
 			all.Rejected = append(all.Rejected, dispatch.Rejection{Index: r.line, Code: "bad_item", Message: err.Error(), MessageZH: "格式不正确"})
-			return nil
+			return nil //nolint:nilerr // the row is rejected; reading goes on
 		}
 		batch, lines = append(batch, item), append(lines, r.line)
 		if len(batch) == dispatch.MaxBatch {

@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) listCommand() *cobra.Command {
@@ -35,6 +36,12 @@ there is none; - is standard input. Tasks that took an earlier version keep it; 
 			b := c.bar(size, "uploading")
 			defer b.finish()
 			up.Body, up.Filename = &meter{r: in, bar: b}, filepath.Base(args[1])
+			up.Done = s.noteList(func(ctx context.Context, e *store.AuditEntry) error {
+				a, err := s.store.App(ctx, app)
+				e.AboutApp(a)
+				e.Detail["list"] = args[0]
+				return err
+			})
 			list, err := s.dispatch.UploadList(ctx, s.actor, app, args[0], up)
 			if err != nil {
 				return err
@@ -140,7 +147,13 @@ func (c *cli) listDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a saved list; tasks that took it keep their copies", Args: cobra.ExactArgs(1),
 		RunE: c.onList(&app, func(ctx context.Context, s *session, l push.SavedList) error {
-			if err := s.dispatch.DeleteList(ctx, l.App, l.Name); err != nil {
+			err := s.store.InTx(ctx, func(ctx context.Context) error {
+				if err := s.dispatch.DeleteList(ctx, l.App, l.Name); err != nil {
+					return err
+				}
+				return s.noteApp(ctx, l.App, map[string]any{"list": l.Name})
+			})
+			if err != nil {
 				return err
 			}
 			return c.answer(map[string]string{"deleted": l.Name}, func(w io.Writer) { fmt.Fprintf(w, "list %s is deleted\n", l.Name) })

@@ -3,6 +3,8 @@
 // The commands are thin. They read settings, open the database (a private one where none is named), and call the same
 // dispatch methods as the HTTP API, so that a rule holds whoever asks. serve.go is the composition root.
 //
+// What a command changes is in the audit log, in the transaction of the change; auditActions in audit.go says under which action.
+//
 // Every command exits 0 when it did what was asked, 1 when it did not, and 2 when it was asked in a wrong way.
 package main
 

@@ -53,9 +53,9 @@ not count a line twice.`,
 func (c *cli) importFormIDs(ctx context.Context, s *session, app, path string) (imported, error) {
 	return importFile(ctx, c, path, []string{"user_id", "form_id", "source"}, []string{"submitted_at"},
 		func(r row) (dispatch.FormIDReport, error) { return readFormID(s.clock, r) },
-		func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
+		noting(s, app, path, func(ctx context.Context, batch []dispatch.FormIDReport) (dispatch.Received, error) {
 			return s.dispatch.ReportFormIDs(ctx, app, batch)
-		})
+		}))
 }
 
 func readFormID(k clock, r row) (dispatch.FormIDReport, error) {
@@ -102,6 +102,9 @@ units available again that were set aside long enough ago. Tasks that are done a
 		Example: `  minipush permit retry --app health_applet
   minipush permit retry --app health_applet --template zun-LzcQyW-edafCVvzPkK4de2Rllr1fFpw2A_x0oXE --older-than 24h`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
+			what.Begun = func(ctx context.Context) error {
+				return s.noteApp(ctx, app, map[string]any{"template_id": what.TemplateID, "older_than": what.OlderThan.String()})
+			}
 			got, err := s.dispatch.RetrySuspects(ctx, s.actor, app, what)
 			if err != nil {
 				return err

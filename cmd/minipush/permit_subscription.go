@@ -71,11 +71,11 @@ func (sr subscriptionReader) read(r row) (subscriptionLine, error) {
 // refused once.
 func (c *cli) importSubscriptions(ctx context.Context, s *session, app, path string) (imported, error) {
 	return importFile(ctx, c, path, []string{"user_id", "template_id"}, []string{"result", "count", "id"}, subscriptionReader{sha256.New()}.read,
-		func(ctx context.Context, batch []subscriptionLine) (dispatch.Received, error) {
+		noting(s, app, path, func(ctx context.Context, batch []subscriptionLine) (dispatch.Received, error) {
 			return reportLines(batch, func(reports []dispatch.SubscriptionReport) (dispatch.Received, error) {
 				return s.dispatch.ReportSubscriptions(ctx, app, reports)
 			})
-		})
+		}))
 }
 
 // reportLines reports the units of lines in batches as large as one call takes. Rejections name the line, by its place in the batch.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,9 @@ func (c *cli) productSet() *cobra.Command {
 			if p.Price, err = push.ParsePrice(price); err != nil {
 				return err
 			}
-			product, err := s.dispatch.PutProduct(ctx, p)
+			product, err := put(ctx, s, p.App, "product:"+p.Code, func(ctx context.Context, appID int32) (push.Product, error) {
+				return s.store.Product(ctx, appID, p.Code)
+			}, func(ctx context.Context) (push.Product, error) { return s.dispatch.PutProduct(ctx, p) })
 			if err != nil {
 				return err
 			}
@@ -65,6 +68,9 @@ sets every line; - is standard input. It stops at the first line that is wrong; 
 			set := 0
 			err = readRows(&meter{r: in, bar: b}, []string{"code", "title", "price"}, []string{"on_shelf"}, func(r row) error {
 				p, err := readProduct(app, r)
+				if err == nil && set == 0 {
+					err = s.noteApp(ctx, app, map[string]any{"file": filepath.Base(args[0])})
+				}
 				if err == nil {
 					_, err = s.dispatch.PutProduct(ctx, p)
 				}

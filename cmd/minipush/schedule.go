@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) scheduleCommand() *cobra.Command {
@@ -43,7 +44,12 @@ change of summer time skips or repeats comes once.`,
 			if spec.NotAfter, err = s.clock.readBound("not-after", notAfter); err != nil {
 				return err
 			}
-			schedule, err := s.dispatch.CreateSchedule(ctx, s.actor, spec)
+			schedule, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.Schedule, error) {
+				made, err := s.dispatch.CreateSchedule(ctx, s.actor, spec)
+				e.AboutSchedule(made)
+				e.Detail = store.Changed(nil, made.ScheduleSpec)
+				return made, err
+			})
 			if err != nil {
 				return err
 			}
@@ -206,7 +212,7 @@ func (c *cli) scheduleTurn(name, short string, turn func(s *session, ctx context
 	return &cobra.Command{
 		Use: name + " ID", Short: short, Args: cobra.ExactArgs(1),
 		RunE: c.onSchedule(func(ctx context.Context, s *session, id int64) error {
-			schedule, err := turn(s, ctx, id)
+			schedule, err := changeSchedule(ctx, s, id, func(ctx context.Context) (push.Schedule, error) { return turn(s, ctx, id) })
 			if err != nil {
 				return err
 			}
@@ -224,7 +230,16 @@ func (c *cli) scheduleDelete() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete ID", Short: "Delete a paused schedule; its tasks stay", Args: cobra.ExactArgs(1),
 		RunE: c.onSchedule(func(ctx context.Context, s *session, id int64) error {
-			if err := s.dispatch.DeleteSchedule(ctx, id); err != nil {
+			_, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (struct{}, error) {
+				before, err := s.dispatch.Schedule(ctx, id)
+				if err != nil {
+					return struct{}{}, err
+				}
+				e.AboutSchedule(before)
+				e.Detail = store.Changed(before, nil)
+				return struct{}{}, s.dispatch.DeleteSchedule(ctx, id)
+			})
+			if err != nil {
 				return hintOn(err, push.RefusedScheduleRuns, fmt.Sprintf("Pause it: minipush schedule pause %d", id))
 			}
 			return c.answer(map[string]int64{"deleted": id}, func(w io.Writer) { fmt.Fprintf(w, "schedule %d is deleted\n", id) })

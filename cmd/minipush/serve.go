@@ -16,6 +16,7 @@ import (
 
 	"minipush/internal/config"
 	"minipush/internal/web"
+	"minipush/internal/web/auth"
 )
 
 // stopWithin bounds the stop of a daemon. It is below the grace of containers: what is left then is killed, and goes on elsewhere.
@@ -179,5 +180,9 @@ func webConfig(s *session, role string) web.Config {
 	return web.Config{
 		Addr: s.cfg.HTTP.Addr, OpsAddr: s.cfg.HTTP.OpsAddr, OpsOnly: role == "worker", Location: s.clock.loc, MaxUpload: int64(s.cfg.Import.MaxFileBytes),
 		ShutdownTimeout: stopWithin - 2*time.Second,
+		OIDC: auth.OIDCConfig{
+			Issuer: s.cfg.OIDC.Issuer, ClientID: s.cfg.OIDC.ClientID, ClientSecret: s.cfg.OIDC.ClientSecret.Reveal(),
+			Scopes: strings.Fields(s.cfg.OIDC.Scopes), Label: strings.TrimSpace(s.cfg.OIDC.Label),
+		},
 	}
 }

@@ -27,6 +27,8 @@ type session struct {
 	clock    clock
 	// actor is who is written down as the maker or sender of a task.
 	actor string
+	// action is what the command is called in the audit log; empty where it changes nothing.
+	action string
 }
 
 // session makes the body of a command that needs the application: it opens all of it, runs fn, and closes it again.
@@ -54,7 +56,8 @@ func (c *cli) session(fn func(ctx context.Context, s *session, args []string) er
 		if err != nil {
 			return err
 		}
-		return fn(ctx, s, args)
+		s.action = auditAction(cmd)
+		return fn(store.WithCaller(ctx, s.caller().Caller()), s, args)
 	}
 }
 
@@ -99,7 +102,7 @@ func dispatchConfig(cfg *config.Config) dispatch.Config {
 		LateGrace: cfg.Schedule.LateGrace, SkipGrace: cfg.Schedule.SkipGrace,
 		Canary: dispatch.CanaryConfig{Sent: canary, Refused: cfg.Breaker.CanaryRefused},
 		Breaker: dispatch.BreakerConfig{
-			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, Refused: cfg.Breaker.Refused,
+			Window: cfg.Breaker.Window, FailedPercent: cfg.Breaker.FailedPercent, UnpermittedPercent: cfg.Breaker.UnpermittedPercent, Refused: cfg.Breaker.Refused,
 			TroublePercent: cfg.Breaker.TroublePercent, TroubleFor: cfg.Breaker.TroubleFor,
 			ProbeFirst: cfg.Breaker.ProbeFirst, ProbeMax: cfg.Breaker.ProbeMax, Used: cfg.Breaker.UsedFormIDs,
 		},

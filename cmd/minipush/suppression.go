@@ -38,7 +38,14 @@ app (or of all apps), also by those that are being sent. The person need not be 
 		Example: `  minipush suppression add --app health_applet --user-id 42 --note "complained by phone"
   minipush suppression add --app '*' --openid oX1`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			got, err := s.dispatch.Suppress(ctx, s.actor, who.app, []dispatch.SuppressionReport{{UserID: who.user, OpenID: who.openID, Note: note}})
+			var got dispatch.Received
+			err := s.store.InTx(ctx, func(ctx context.Context) (err error) {
+				got, err = s.dispatch.Suppress(ctx, s.actor, who.app, []dispatch.SuppressionReport{{UserID: who.user, OpenID: who.openID, Note: note}})
+				if err != nil || len(got.Rejected) > 0 {
+					return err
+				}
+				return s.noteApp(ctx, who.app, map[string]any{"added": got.Accepted, "already": got.Duplicate})
+			})
 			if err != nil {
 				return err
 			}
@@ -64,7 +71,13 @@ func (c *cli) suppressionRemove() *cobra.Command {
 		Use: "remove", Short: "Take somebody off the list", Args: cobra.NoArgs,
 		Long: "Takes a user id or an openid off the list of the app, or of all apps. Whoever was skipped meanwhile stays skipped.",
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			if err := s.dispatch.UnsuppressPerson(ctx, s.actor, who.app, who.user, who.openID); err != nil {
+			err := s.store.InTx(ctx, func(ctx context.Context) error {
+				if err := s.dispatch.UnsuppressPerson(ctx, s.actor, who.app, who.user, who.openID); err != nil {
+					return err
+				}
+				return s.noteApp(ctx, who.app, nil)
+			})
+			if err != nil {
 				return err
 			}
 			return c.answer(map[string]bool{"removed": true}, func(w io.Writer) { fmt.Fprintf(w, "%s is off the list\n", who.name()) })
@@ -131,9 +144,9 @@ func (c *cli) suppressionImport() *cobra.Command {
 				func(r row) (dispatch.SuppressionReport, error) {
 					return dispatch.SuppressionReport{UserID: r.fields["user_id"], OpenID: r.fields["openid"], Note: r.fields["note"]}, nil
 				},
-				func(ctx context.Context, batch []dispatch.SuppressionReport) (dispatch.Received, error) {
+				noting(s, app, args[0], func(ctx context.Context, batch []dispatch.SuppressionReport) (dispatch.Received, error) {
 					return s.dispatch.Suppress(ctx, s.actor, app, batch)
-				})
+				}))
 			return c.answerImport("suppressions", got, err)
 		}),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskCommand() *cobra.Command {
@@ -50,7 +51,12 @@ func (c *cli) taskCreate() *cobra.Command {
 			if err := t.readTimes(s.clock); err != nil {
 				return err
 			}
-			task, err := s.dispatch.CreateTask(ctx, s.actor, t.spec)
+			task, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.Task, error) {
+				made, err := s.dispatch.CreateTask(ctx, s.actor, t.spec)
+				e.AboutTask(made)
+				e.Detail = store.Changed(nil, made.TaskSpec)
+				return made, err
+			})
 			if err != nil {
 				return err
 			}
@@ -101,7 +107,7 @@ func (c *cli) taskMove(name, short string, deed taskDeed) *cobra.Command {
 			if name == "cancel" && !yes {
 				return usageError{fmt.Sprintf("canceling task %d cannot be undone; say so: minipush task cancel %d --yes", id, id)}
 			}
-			task, err := deed(s, ctx, id)
+			task, err := changeTask(ctx, s, id, func(ctx context.Context) (push.Task, error) { return deed(s, ctx, id) })
 			if err != nil {
 				return err
 			}

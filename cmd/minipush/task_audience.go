@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/dispatch"
-	"minipush/internal/intake"
 	"minipush/internal/push"
 	"minipush/internal/store"
 )
@@ -35,6 +34,11 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 			if err != nil {
 				return err
 			}
+			up.Done = s.noteList(func(ctx context.Context, e *store.AuditEntry) error {
+				t, err := s.store.Task(ctx, id)
+				e.AboutTask(t)
+				return err
+			})
 			switch {
 			case list != "" && len(args) == 2:
 				return usageError{"give a FILE or --list, not both"}
@@ -79,7 +83,7 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 func writeAudience(w io.Writer, a push.Audience, first []store.Reject, hint bool) {
 	fmt.Fprintf(w, "task %d: %s, %d accepted, %d duplicate, %d rejected\n", a.TaskID, plural(a.Total, "row", "rows"), a.Accepted, a.Duplicate, a.Rejected)
 	for _, r := range first {
-		bad := dispatch.RejectedRow(r)
+		bad := dispatch.RejectedRow(r, nil)
 		fmt.Fprintf(w, "  line %d: %s · %s (%s)\n", bad.Line, bad.ZH(), bad.EN(), cmp.Or(bad.Rule, string(bad.Code)))
 	}
 	if a.Rejected > 0 && hint {
@@ -134,25 +138,7 @@ func (m *meter) Read(p []byte) (int, error) {
 // writeRejects writes the refused rows as the API's rejects.csv has them.
 func writeRejects(ctx context.Context, s *session, audienceID int64, path string) error {
 	return writeFile(path, func(w io.Writer) error {
-		out := intake.NewRejectWriter(w)
-		if err := out.Header(); err != nil {
-			return err
-		}
-		for after := 0; ; {
-			page, err := s.store.Rejects(ctx, audienceID, after, 1000)
-			if err != nil {
-				return err
-			}
-			for _, r := range page {
-				if err := out.Write(dispatch.RejectedRow(r)); err != nil {
-					return err
-				}
-				after = r.Line
-			}
-			if len(page) == 0 {
-				return out.Flush()
-			}
-		}
+		return s.dispatch.WriteRejects(ctx, w, audienceID, nil)
 	})
 }
 

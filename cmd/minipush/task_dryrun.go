@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskDryRun() *cobra.Command {
@@ -33,7 +34,9 @@ func (c *cli) dryRun(ctx context.Context, s *session, id int64, last bool) (push
 	if last {
 		return s.store.DryRun(ctx, id)
 	}
-	found, err := s.dispatch.DryRun(ctx, s.actor, id)
+	found, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, _ *store.AuditEntry) (push.DryRun, error) {
+		return s.dispatch.DryRun(ctx, s.actor, id, nil)
+	})
 	if err != nil || found.State != push.DryRunning {
 		return found, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"minipush/internal/export"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskExport() *cobra.Command {
@@ -39,6 +41,13 @@ uploaded again as the list of another task. CSV opens in a spreadsheet as it is;
 					return usageError{fmt.Sprintf("--state is %q; it must be pending, waiting, sending, sent, failed, skipped or unknown", state)}
 				}
 				results.State = &one
+			}
+			_, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, e *store.AuditEntry) (struct{}, error) {
+				e.Detail = map[string]any{"format": cmp.Or(format, "csv"), "masked": false}
+				return struct{}{}, nil
+			})
+			if err != nil {
+				return err
 			}
 			return c.writeResults(ctx, results, format, file)
 		}),

@@ -42,7 +42,7 @@ func TestTask_TestDryRunApprove(t *testing.T) {
 	code, _, stderr = s.try(t, "", "task", "approve", "1", "--hash", hash[1])
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "another person")
-	_, err := storetest.Connect(t, s.databaseURL).Exec(t.Context(), `UPDATE task SET created_by = 'ann', changed_by = 'ann' WHERE kind = 'push'`)
+	_, err := storetest.Connect(t, s.databaseURL).Exec(t.Context(), `UPDATE task SET created_by = 'ann', changed_by = 'ann', changers = '{}' WHERE kind = 'push'`)
 	require.NoError(t, err)
 	require.Contains(t, s.run(t, "task", "approve", "1", "--hash", hash[1], "--note", "可以"), "已审批")
 	require.Regexp(t, `审批 +approved 已审批, cli:tester`, s.run(t, "task", "show", "1"))

@@ -24,7 +24,7 @@ func (c *cli) taskRate() *cobra.Command {
 			if err != nil {
 				return &push.InvalidError{Field: "rate_per_second", Rule: "wrong_type", Message: "must be a whole number"}
 			}
-			task, err := s.dispatch.SetTaskRate(ctx, s.actor, id, rate)
+			task, err := changeTask(ctx, s, id, func(ctx context.Context) (push.Task, error) { return s.dispatch.SetTaskRate(ctx, s.actor, id, rate) })
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskClone() *cobra.Command {
@@ -17,7 +18,11 @@ func (c *cli) taskClone() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "clone ID", Short: "Write a draft with the content and the list of a task", Args: cobra.ExactArgs(1),
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
-			task, err := s.dispatch.Clone(ctx, s.actor, id, !noList)
+			task, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, e *store.AuditEntry) (push.Task, error) {
+				draft, err := s.dispatch.Clone(ctx, s.actor, id, !noList)
+				e.Detail = map[string]any{"draft": draft.ID}
+				return draft, err
+			})
 			if err != nil {
 				return err
 			}
@@ -45,7 +50,11 @@ with their columns. To name unsure is to know that those may get the message twi
 				}
 				chosen[i] = reason
 			}
-			task, err := s.dispatch.Resend(ctx, s.actor, id, chosen)
+			task, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, e *store.AuditEntry) (push.Task, error) {
+				draft, err := s.dispatch.Resend(ctx, s.actor, id, chosen)
+				e.Detail = map[string]any{"reasons": reasons, "draft": draft.ID}
+				return draft, err
+			})
 			if err != nil {
 				return err
 			}
@@ -95,7 +104,11 @@ Find them with: minipush task export ID --state unknown`,
 		Example: `  minipush task resolve 98 --as sent --seq 17,23
   minipush task resolve 98 --as failed --all`,
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
-			resolved, err := s.dispatch.Resolve(ctx, s.actor, id, r)
+			resolved, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, e *store.AuditEntry) (dispatch.Resolved, error) {
+				resolved, err := s.dispatch.Resolve(ctx, s.actor, id, r)
+				e.Detail = map[string]any{"as": r.As, "resolved": resolved.Resolved, "all": r.All}
+				return resolved, err
+			})
 			if err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ the summary line.`,
 			if err != nil {
 				return err
 			}
-			task, err := s.dispatch.Send(ctx, s.actor, id, start)
+			task, err := changeTask(ctx, s, id, func(ctx context.Context) (push.Task, error) { return s.dispatch.Send(ctx, s.actor, id, start) })
 			if invalid, ok := errors.AsType[*push.InvalidError](err); ok && invalid.Rule == "after_not_after" {
 				return hintError{err, fmt.Sprintf("Change it: minipush task set %d --not-after TIME (or off)", id)}
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // taskFlags are the flags that say what a task is, of create and of set.
@@ -74,9 +75,11 @@ taken back first (task unschedule); of one that is being sent only the limit can
 		if err := t.readTimes(s.clock); err != nil {
 			return err
 		}
-		task, err := s.dispatch.ChangeTask(ctx, s.actor, id, func(spec *push.TaskSpec) error {
-			t.over(cmd.Flags(), spec)
-			return nil
+		task, err := changeTask(ctx, s, id, func(ctx context.Context) (push.Task, error) {
+			return s.dispatch.ChangeTask(ctx, s.actor, id, func(spec *push.TaskSpec) error {
+				t.over(cmd.Flags(), spec)
+				return nil
+			})
 		})
 		if err != nil {
 			return hintError{err, changeHint(id, err)}
@@ -136,7 +139,11 @@ func (c *cli) taskDelete() *cobra.Command {
 		Use: "delete ID", Short: "Delete a draft with its list", Args: cobra.ExactArgs(1),
 		Long: "Deletes a draft with its list. What was scheduled or sent is kept; a scheduled task can be taken back into a draft (task unschedule).",
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
-			if err := s.dispatch.DeleteTask(ctx, id); err != nil {
+			_, err := aboutTask(ctx, s, id, func(ctx context.Context, t push.Task, e *store.AuditEntry) (struct{}, error) {
+				e.Detail = store.Changed(t.TaskSpec, nil)
+				return struct{}{}, s.dispatch.DeleteTask(ctx, id)
+			})
+			if err != nil {
 				return err
 			}
 			return c.answer(map[string]int64{"deleted": id}, func(w io.Writer) { fmt.Fprintf(w, "task %d is deleted\n", id) })

@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 func (c *cli) taskTesters() *cobra.Command {
@@ -44,7 +45,11 @@ app set --testers.`,
   minipush task test 98 --user 42
   minipush task test 98 --user 42 --seq 17`,
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
-			trial, err := s.dispatch.StartTest(ctx, s.actor, id, spec)
+			trial, err := aboutTask(ctx, s, id, func(ctx context.Context, _ push.Task, e *store.AuditEntry) (push.Trial, error) {
+				trial, err := s.dispatch.StartTest(ctx, s.actor, id, spec)
+				e.Detail = map[string]any{"test": trial.ID}
+				return trial, err
+			})
 			if err != nil {
 				return err
 			}

@@ -46,7 +46,10 @@ product.title, product.price, task.id, recipient.user_id and recipient.<column o
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			t.App = app
-			if t, err = s.dispatch.PutTemplate(ctx, t); err != nil {
+			t, err = put(ctx, s, app, "template:"+t.TemplateID, func(ctx context.Context, appID int32) (push.Template, error) {
+				return s.store.Template(ctx, appID, t.TemplateID)
+			}, func(ctx context.Context) (push.Template, error) { return s.dispatch.PutTemplate(ctx, s.actor, t) })
+			if err != nil {
 				return err
 			}
 			return c.answer(t, func(w io.Writer) {
@@ -129,7 +132,9 @@ labels follow the account; values, colors, too_long and the page stay as they we
 as gone: no new task may use it. Tasks that are scheduled or sending keep theirs as it was.`,
 		Example: `  minipush template sync --app health_applet`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			sync, err := s.dispatch.SyncTemplates(ctx, s.actor, app)
+			sync, err := s.dispatch.SyncTemplates(ctx, s.actor, app, func(ctx context.Context, sync dispatch.TemplateSync) error {
+				return s.noteApp(ctx, app, sync.Counts())
+			})
 			if err != nil {
 				return err
 			}

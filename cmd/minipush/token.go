@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +29,10 @@ pages), admin. Without --app it is for all apps.`,
 		Example: `  minipush token create --name backend --role collector --app health_applet
   minipush token create --name marketing --role approver --output json`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			plain, err := newToken(ctx, s.store, s.actor, name, role, apps)
+			plain, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (string, error) {
+				e.Object, e.Detail = "token:"+name, map[string]any{"role": role, "apps": apps}
+				return newToken(ctx, s.store, s.actor, name, role, apps)
+			})
 			if err != nil {
 				return err
 			}
@@ -79,24 +81,11 @@ func newToken(ctx context.Context, st *store.Store, actor, name, role string, ap
 	return plain, nil
 }
 
-// tokenInfo is a token as programs read it.
-type tokenInfo struct {
-	ID         int64      `json:"id"`
-	Name       string     `json:"name"`
-	Role       string     `json:"role"`
-	Apps       []string   `json:"apps"` // null is all
-	CreatedBy  string     `json:"created_by"`
-	CreatedAt  time.Time  `json:"created_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
-	RevokedAt  *time.Time `json:"revoked_at"`
-}
-
 func (c *cli) tokenList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the tokens, live and revoked", Args: cobra.NoArgs,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
-			tokens, err := tokenInfos(ctx, s)
+			tokens, err := auth.TokenInfos(ctx, s.store)
 			if err != nil {
 				return err
 			}
@@ -111,35 +100,15 @@ func (c *cli) tokenList() *cobra.Command {
 	}
 }
 
-func tokenInfos(ctx context.Context, s *session) ([]tokenInfo, error) {
-	tokens, err := s.store.APITokens(ctx)
-	if err != nil {
-		return nil, err
-	}
-	apps, err := s.store.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]tokenInfo, len(tokens))
-	for i, t := range tokens {
-		infos[i] = tokenInfo{
-			ID: t.ID, Name: t.Name, Role: t.Role, CreatedBy: t.CreatedBy, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
-			LastUsedAt: t.LastUsedAt, RevokedAt: t.RevokedAt,
-		}
-		for _, a := range apps {
-			if slices.Contains(t.AppIDs, a.ID) {
-				infos[i].Apps = append(infos[i].Apps, a.Key)
-			}
-		}
-	}
-	return infos, nil
-}
-
 func (c *cli) tokenRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME", Short: "End a token", Args: cobra.ExactArgs(1),
 		RunE: c.session(func(ctx context.Context, s *session, args []string) error {
-			if err := s.store.RevokeAPIToken(ctx, args[0]); err != nil {
+			_, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (struct{}, error) {
+				e.Object = "token:" + args[0]
+				return struct{}{}, s.store.RevokeAPIToken(ctx, args[0])
+			})
+			if err != nil {
 				return err
 			}
 			return c.answer(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "token %s is revoked\n", args[0]) })

@@ -24,9 +24,9 @@ A user that is known gets the new openid. An empty openid says that the user has
 				func(r row) (dispatch.UserReport, error) {
 					return dispatch.UserReport{UserID: r.fields["user_id"], OpenID: r.fields["openid"]}, nil
 				},
-				func(ctx context.Context, batch []dispatch.UserReport) (dispatch.Received, error) {
+				noting(s, app, args[0], func(ctx context.Context, batch []dispatch.UserReport) (dispatch.Received, error) {
 					return s.dispatch.ReportUsers(ctx, app, batch)
-				})
+				}))
 			return c.answerImport("users", got, err)
 		}),
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	SecretKey Secret    `yaml:"secret_key" env:"SECRET_KEY" doc:"Seals app secrets at rest: 32 bytes in base64 or hexadecimal. With the private Postgres it may be empty: one is made and kept in the data directory."`
 	TimeZone  string    `yaml:"time_zone" env:"TIME_ZONE" doc:"IANA zone of cron specs without CRON_TZ=, of quiet hours and daily caps, and of times that are shown."`
 	Log       Log       `yaml:"log" envPrefix:"LOG_" doc:"Logs, on standard error."`
+	OIDC      OIDC      `yaml:"oidc" envPrefix:"OIDC_" doc:"Sign-in to the console at an OpenID provider, beside the password, for accounts that an administrator linked."`
 	Send      Send      `yaml:"send" envPrefix:"SEND_" doc:"Sending. Rates are limits of an app and of a task, not of a daemon, and are set there."`
 	Schedule  Schedule  `yaml:"schedule" envPrefix:"SCHEDULE_" doc:"Tasks and recurring schedules whose time passed while nothing was up."`
 	Breaker   Breaker   `yaml:"breaker" envPrefix:"BREAKER_" doc:"When a task stops by itself. Shares are of the last answers that one daemon has had."`
@@ -60,6 +61,15 @@ type Log struct {
 	Level  string `yaml:"level" env:"LEVEL" oneof:"debug|info|warn|error" doc:"The least severe level that is logged."`
 }
 
+// OIDC says at which OpenID provider people may sign in.
+type OIDC struct {
+	Issuer       string `yaml:"issuer" env:"ISSUER" doc:"URL of the provider, exactly as it calls itself. Empty: passwords only. It is asked when somebody first signs in, not at the start. Register there as redirect URL: the console's address and /console/login/oidc/callback."`
+	ClientID     string `yaml:"client_id" env:"CLIENT_ID" doc:"What the provider calls this console."`
+	ClientSecret Secret `yaml:"client_secret" env:"CLIENT_SECRET" doc:"What this console proves that by. Empty: it is a public client; PKCE is used either way."`
+	Scopes       string `yaml:"scopes" env:"SCOPES" doc:"What is asked for, separated by spaces; openid has to be one of them, and is enough."`
+	Label        string `yaml:"label" env:"LABEL" doc:"How people call the provider: the name on the button of the login page."`
+}
+
 // Send sizes the send path of one daemon.
 type Send struct {
 	ChunkSize    int           `yaml:"chunk_size" env:"CHUNK_SIZE" min:"1" max:"1000" doc:"Recipients of one chunk, the unit of a job."`
@@ -79,16 +89,17 @@ type Schedule struct {
 
 // Breaker says when a task stops by itself, and when it goes on.
 type Breaker struct {
-	CanarySent     int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
-	CanaryRefused  int           `yaml:"canary_refused" env:"CANARY_REFUSED" min:"1" max:"20" doc:"Recipients refused in a row at the start of a task, as those of another app are, that pause it."`
-	Window         int           `yaml:"window" env:"WINDOW" min:"20" max:"10000" doc:"Answers that a share is taken of."`
-	FailedPercent  int           `yaml:"failed_percent" env:"FAILED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that failed or found the formId dead, in per cent, that pauses the task until a person resumes it."`
-	Refused        int           `yaml:"refused" env:"REFUSED" min:"1" max:"10000" doc:"Recipients refused in a row, later than at the start, that do the same."`
-	TroublePercent int           `yaml:"trouble_percent" env:"TROUBLE_PERCENT" min:"1" max:"100" doc:"Share of an app's calls without a usable answer (none, 5xx, a page, -1, no token), in per cent, that pauses the tasks of the app until the platform answers."`
-	TroubleFor     time.Duration `yaml:"trouble_for" env:"TROUBLE_FOR" min:"1s" max:"1h" doc:"How long an app's calls may go without any answer; then the same."`
-	ProbeFirst     time.Duration `yaml:"probe_first" env:"PROBE_FIRST" min:"100ms" max:"1h" doc:"How long after it one call tries the platform again; the wait doubles with each call that is not answered."`
-	ProbeMax       time.Duration `yaml:"probe_max" env:"PROBE_MAX" min:"100ms" max:"24h" doc:"The longest wait between two such calls."`
-	UsedFormIDs    int           `yaml:"used_form_ids" env:"USED_FORM_IDS" min:"2" max:"1000" doc:"Unused formIds in a row that the platform calls used: the app's tasks are held, as of a restored database."`
+	CanarySent         int           `yaml:"canary_sent" env:"CANARY_SENT" min:"0" max:"20" doc:"Messages of a task that are sent one by one before it goes on at full speed; again after a breaker has paused it. 0: none."`
+	CanaryRefused      int           `yaml:"canary_refused" env:"CANARY_REFUSED" min:"1" max:"20" doc:"Recipients refused in a row at the start of a task, as those of another app are, that pause it."`
+	Window             int           `yaml:"window" env:"WINDOW" min:"20" max:"10000" doc:"Answers that a share is taken of."`
+	FailedPercent      int           `yaml:"failed_percent" env:"FAILED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that failed or found the formId dead, in per cent, that pauses the task until a person resumes it."`
+	UnpermittedPercent int           `yaml:"unpermitted_percent" env:"UNPERMITTED_PERCENT" min:"1" max:"100" doc:"Share of a task's calls that the platform refused because the person allows no message (43101), in per cent, that does the same."`
+	Refused            int           `yaml:"refused" env:"REFUSED" min:"1" max:"10000" doc:"Recipients refused in a row, later than at the start, that do the same."`
+	TroublePercent     int           `yaml:"trouble_percent" env:"TROUBLE_PERCENT" min:"1" max:"100" doc:"Share of an app's calls without a usable answer (none, 5xx, a page, -1, no token), in per cent, that pauses the tasks of the app until the platform answers."`
+	TroubleFor         time.Duration `yaml:"trouble_for" env:"TROUBLE_FOR" min:"1s" max:"1h" doc:"How long an app's calls may go without any answer; then the same."`
+	ProbeFirst         time.Duration `yaml:"probe_first" env:"PROBE_FIRST" min:"100ms" max:"1h" doc:"How long after it one call tries the platform again; the wait doubles with each call that is not answered."`
+	ProbeMax           time.Duration `yaml:"probe_max" env:"PROBE_MAX" min:"100ms" max:"24h" doc:"The longest wait between two such calls."`
+	UsedFormIDs        int           `yaml:"used_form_ids" env:"USED_FORM_IDS" min:"2" max:"1000" doc:"Unused formIds in a row that the platform calls used: the app's tasks are held, as of a restored database."`
 }
 
 // Cron holds the specs of the cron entries.
@@ -123,6 +134,7 @@ func Default() Config {
 		HTTP:     HTTP{Addr: "127.0.0.1:8080"},
 		TimeZone: "Asia/Shanghai",
 		Log:      Log{Format: "auto", Level: "info"},
+		OIDC:     OIDC{Scopes: "openid", Label: "SSO"},
 		Send: Send{
 			ChunkSize:    1000,
 			Workers:      4,
@@ -134,16 +146,17 @@ func Default() Config {
 		},
 		Schedule: Schedule{LateGrace: 24 * time.Hour, SkipGrace: time.Minute},
 		Breaker: Breaker{
-			CanarySent:     5,
-			CanaryRefused:  10,
-			Window:         200,
-			FailedPercent:  80,
-			Refused:        50,
-			TroublePercent: 50,
-			TroubleFor:     30 * time.Second,
-			ProbeFirst:     30 * time.Second,
-			ProbeMax:       5 * time.Minute,
-			UsedFormIDs:    10,
+			CanarySent:         5,
+			CanaryRefused:      10,
+			Window:             200,
+			FailedPercent:      80,
+			UnpermittedPercent: 50,
+			Refused:            50,
+			TroublePercent:     50,
+			TroubleFor:         30 * time.Second,
+			ProbeFirst:         30 * time.Second,
+			ProbeMax:           5 * time.Minute,
+			UsedFormIDs:        10,
 		},
 		Cron: Cron{
 			StartDueTasks: "* * * * * *",

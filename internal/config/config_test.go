@@ -170,6 +170,32 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		"MINIPUSH_CRON_EXPIRE_FORM_IDS: cron.expire_form_ids: bad cron spec: it is empty")
 }
 
+func TestSignInIsSetAsAWhole(t *testing.T) {
+	t.Parallel()
+	whole := func(change ...string) []string {
+		return append([]string{"MINIPUSH_OIDC_ISSUER=https://id.example.com/realms/a", "MINIPUSH_OIDC_CLIENT_ID=minipush"}, change...)
+	}
+	for _, environ := range [][]string{
+		whole(), whole("MINIPUSH_OIDC_CLIENT_SECRET=s3cret", "MINIPUSH_OIDC_SCOPES=openid profile", "MINIPUSH_OIDC_LABEL=企业微信"),
+		whole("MINIPUSH_OIDC_ISSUER=http://127.0.0.1:9000"), whole("MINIPUSH_OIDC_ISSUER=http://localhost:9000/x"),
+	} {
+		_, err := config.Load("", environ)
+		require.NoError(t, err, environ)
+	}
+	for want, environ := range map[string][]string{
+		"oidc.client_id: is empty":               {"MINIPUSH_OIDC_ISSUER=https://id.example.com"},
+		"oidc.issuer: is empty":                  {"MINIPUSH_OIDC_CLIENT_SECRET=s3cret"},
+		"oidc.issuer: must be https://":          whole("MINIPUSH_OIDC_ISSUER=http://id.example.com"),
+		"oidc.issuer: must be a URL":             whole("MINIPUSH_OIDC_ISSUER=id.example.com"),
+		`oidc.scopes: "profile" has no openid`:   whole("MINIPUSH_OIDC_SCOPES=profile"),
+		"oidc.label: must be 1 to 40 characters": whole("MINIPUSH_OIDC_LABEL=" + strings.Repeat("x", 41)),
+	} {
+		_, err := config.Load("", environ)
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
 func TestUnknownVariableIsAWarning(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load("", []string{"MINIPUSH_PORT_8080_TCP=x", "MINIPUSH_HTTP_ADDR_FILE=/x", "MINIPUSHER=1", "MINIPUSH_HTTP_ADDR=:1"})

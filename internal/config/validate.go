@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"minipush/internal/cronspec"
 	"minipush/internal/seal"
@@ -65,6 +67,7 @@ func (c *Config) problems() []*ValueError {
 			add("secret_key", err.Error())
 		}
 	}
+	c.OIDC.problems(add)
 	loc, err := c.Location()
 	if err != nil {
 		add("time_zone", err.Error())
@@ -127,6 +130,39 @@ func databaseProblem(s Secret) string {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		return "must be a URL such as postgres://user:password@host:5432/minipush, with special characters of the password percent-encoded"
+	}
+	return ""
+}
+
+// problems checks what is set for the provider; without an issuer nothing may be, or it would be left unused unnoticed.
+func (o *OIDC) problems(add func(key, problem string)) {
+	if o.Issuer == "" {
+		if o.ClientID != "" || o.ClientSecret != "" {
+			add("oidc.issuer", "is empty, and oidc.client_id or oidc.client_secret is set")
+		}
+		return
+	}
+	add("oidc.issuer", issuerProblem(o.Issuer))
+	if o.ClientID == "" {
+		add("oidc.client_id", "is empty; the provider gives it out")
+	}
+	if !slices.Contains(strings.Fields(o.Scopes), "openid") {
+		add("oidc.scopes", fmt.Sprintf("%q has no openid", o.Scopes))
+	}
+	if n := utf8.RuneCountInString(strings.TrimSpace(o.Label)); n == 0 || n > 40 {
+		add("oidc.label", "must be 1 to 40 characters")
+	}
+}
+
+// issuerProblem: the word of a provider is worth what its connection is, so it is HTTPS, but on this machine.
+func issuerProblem(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return "must be a URL such as https://id.example.com"
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if u.Scheme == "http" && u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return "must be https://"
 	}
 	return ""
 }

@@ -125,7 +125,10 @@ func (r *Recurrence) onTheWall(after time.Time) iter.Seq[Tick] {
 		// A time on the wall is held as if it were UTC.
 		local := after.In(r.loc)
 		_, offset := local.Zone()
-		wall := local.UTC().Add(time.Duration(offset)*time.Second - widest)
+		wall := local.UTC().Add(time.Duration(offset) * time.Second)
+		if !evenly(local) {
+			wall = wall.Add(-widest)
+		}
 		for {
 			if wall = r.spec.Next(wall); wall.IsZero() {
 				return
@@ -137,6 +140,12 @@ func (r *Recurrence) onTheWall(after time.Time) iter.Seq[Tick] {
 			}
 		}
 	}
+}
+
+// evenly says that the clock at t is not moved for days, so that what it has shown before t is past.
+func evenly(t time.Time) bool {
+	since, until := t.ZoneBounds()
+	return (since.IsZero() || t.Sub(since) > 2*widest) && (until.IsZero() || until.Sub(t) > 2*widest)
 }
 
 // onset is the instant at which a clock in loc first shows the time wall, or, where it skips it, the instant of the skip.

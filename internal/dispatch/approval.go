@@ -24,11 +24,11 @@ type Judgment struct {
 	Note string `json:"note"`
 }
 
-// Approve says that a task may begin as it is. That takes another person than who made it, and than who changed it last: another name of a
-// token, an account or a command line.
+// Approve says that a task may begin as it is. That takes another person than who made it, and than all who changed it, or its template, since
+// it was last approved: another name of a token, an account or a command line.
 func (d *Dispatcher) Approve(ctx context.Context, actor string, id int64, j Judgment) (push.Task, error) {
 	t, err := d.changeTask(ctx, id, func(ctx context.Context, t push.Task) error {
-		if actor == t.CreatedBy || actor == t.ChangedBy {
+		if t.MadeBy(actor) {
 			return &push.Refusal{Code: push.RefusedOwnTask, TaskID: id, State: t.State}
 		}
 		return d.judge(ctx, actor, t, push.Approved, j)
@@ -111,7 +111,7 @@ func (d *Dispatcher) changeContent(ctx context.Context, actor string, id int64, 
 	})
 }
 
-// noteChange writes down who changed a task, if it is another one than before, and says so if that made an approval void.
+// noteChange writes down who changed what a task sends, or to whom, and says so if that made an approval void.
 func (d *Dispatcher) noteChange(ctx context.Context, actor string, before push.Task) error {
 	now, err := d.st.Task(ctx, before.ID)
 	if err != nil || now.ContentHash == before.ContentHash {

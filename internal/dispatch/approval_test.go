@@ -10,6 +10,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 // asksForApproval makes the app ask for a second person.
@@ -51,6 +52,9 @@ func TestApproval_HoldsForExactlyThisContentAndAudience(t *testing.T) {
 	}
 	for name, change := range map[string]func(){
 		"topic":    set(func(s *push.TaskSpec) { s.Topic = "双十一" }),
+		"twice":    set(func(s *push.TaskSpec) { s.OnUnknown = "resend" }),
+		"at night": set(func(s *push.TaskSpec) { s.Priority = "urgent" }),
+		"later":    set(func(s *push.TaskSpec) { s.WaitForPermitUntil = in(time.Hour) }),
 		"audience": func() { b.upload(id, users[:2]) },
 		"product": func() {
 			_, err := b.d.PutProduct(t.Context(), push.Product{App: appKey, Code: "1989", Title: "健康助利测试商品1", Price: 24900, OnShelf: true})
@@ -61,7 +65,7 @@ func TestApproval_HoldsForExactlyThisContentAndAudience(t *testing.T) {
 		"template": func() {
 			template := originalTemplate()
 			template.Page += "&from=push"
-			_, err := b.d.PutTemplate(t.Context(), template)
+			_, err := b.d.PutTemplate(t.Context(), "operator", template)
 			require.NoError(t, err)
 		},
 	} {
@@ -74,9 +78,9 @@ func TestApproval_HoldsForExactlyThisContentAndAudience(t *testing.T) {
 		require.Contains(t, err.Error(), "changed after", name)
 		require.Equal(t, before, b.dump(), name)
 	}
-	require.Equal(t, 3, b.count(`SELECT count(*) FROM audit_log WHERE action = 'task.approval_void' AND detail ->> 'approved_by' = 'second'`), "by changes of the task")
+	require.Equal(t, 6, b.count(`SELECT count(*) FROM audit_log WHERE action = 'task.approval_void' AND detail ->> 'approved_by' = 'second'`), "by changes of the task")
 	b.approve(id, "second")
-	set(func(s *push.TaskSpec) { s.RatePerSecond = 10; s.Priority = "urgent" })()
+	set(func(s *push.TaskSpec) { s.RatePerSecond = 10; s.Misfire = push.MisfireSkip; s.OnPriceChange = "accept" })()
 	require.Equal(t, push.Approved, b.task(id).Approval.State, "how fast it goes is not what it says")
 	b.send(id)
 	require.Equal(t, push.TaskSending, b.task(id).State)
@@ -126,6 +130,66 @@ func TestApproval_TakesAnotherPersonWhoHasSeenIt(t *testing.T) {
 	b.send(id)
 	_, err = b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: task.ContentHash, Note: "too late"})
 	refused(t, err, push.RefusedWrongState)
+}
+
+// Two people are needed for everything that is sent: whoever changed any of it since another one approved, the template included, is not the second.
+func TestApproval_IsNotOfOnesOwnChanges(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	users := b.users(3, 1)
+	topic := func(actor string, id int64, text string) {
+		t.Helper()
+		_, err := b.d.ChangeTask(t.Context(), actor, id, func(s *push.TaskSpec) error { s.Topic = text; return nil })
+		require.NoError(t, err)
+	}
+	pages := 0
+	template := func(actor string) {
+		t.Helper()
+		template := originalTemplate()
+		pages++
+		template.Page += fmt.Sprint("&from=", pages)
+		_, err := b.d.PutTemplate(t.Context(), actor, template)
+		require.NoError(t, err)
+	}
+	owns := func(id int64, actors ...string) {
+		t.Helper()
+		for _, actor := range actors {
+			_, err := b.d.Approve(t.Context(), actor, id, dispatch.Judgment{Hash: b.task(id).ContentHash})
+			refused(t, err, push.RefusedOwnTask)
+		}
+	}
+
+	id := b.draft(users).ID
+	_, err := b.d.UploadAudience(t.Context(), "swapper", id, upload("u0\nu1\n"))
+	require.NoError(t, err)
+	topic("test", id, "更正") // a later change of another one hides nothing
+	owns(id, "test", "swapper")
+	b.approve(id, "second")
+	topic("second", id, "双十一")
+	owns(id, "test", "second")
+	b.approve(id, "swapper") // whose change "second" has approved
+
+	template("operator")
+	require.Equal(t, push.ApprovalVoid, b.task(id).Approval.State)
+	template("other")
+	owns(id, "operator", "other")
+	b.approve(id, "second")
+	_, err = b.d.PutTemplate(t.Context(), "idle", func() push.Template { tp := originalTemplate(); tp.Page += "&from=2"; return tp }())
+	require.NoError(t, err)
+	topic("test", id, "双十二")
+	b.approve(id, "idle") // who wrote what stood there already
+
+	// What a scheduled task has frozen comes into it when it is a draft again.
+	_, err = b.d.Send(t.Context(), "second", id, in(time.Hour))
+	require.NoError(t, err)
+	template("operator")
+	b.approve(id, "second")
+	_, err = b.d.Unschedule(t.Context(), "second", id)
+	require.NoError(t, err)
+	require.Equal(t, push.ApprovalVoid, b.task(id).Approval.State)
+	owns(id, "operator")
+	b.approve(id, "second")
 }
 
 func TestApproval_UnapprovedAtItsTimeIsMissed(t *testing.T) {
@@ -238,4 +302,48 @@ func TestSendSeen_WhatIsNotWhatWasSeen_IsRefusedAndChangesNothing(t *testing.T) 
 	refused(t, err, push.RefusedContentChanged)
 	_, err = b.d.SendSeen(t.Context(), "second", task.ID, nil, task.ContentHash)
 	refused(t, err, push.RefusedAlreadyScheduled)
+}
+
+// A task waits for an approval from when it goes to somebody until somebody else has spoken, and again once it was changed.
+func TestApproval_IsAwaitedByThoseWhoMayGiveIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.asksForApproval()
+	waits := func(id int64, want int) {
+		t.Helper()
+		n, err := b.st.CountAwaiting(t.Context(), nil, "second", 10)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+		listed, err := b.st.Tasks(t.Context(), store.TaskFilter{Awaiting: true, Judge: "second", Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, listed, want)
+		require.Equal(t, want == 1, b.task(id).Approval.Awaited)
+		own, err := b.st.CountAwaiting(t.Context(), nil, "test", 10)
+		require.NoError(t, err)
+		require.Zero(t, own, "nobody may approve what is their own")
+		other, err := b.st.CountAwaiting(t.Context(), []int32{b.app.ID + 1}, "second", 10)
+		require.NoError(t, err)
+		require.Zero(t, other, "another app's")
+	}
+	users := b.users(2, 1)
+	waits(b.draft(nil).ID, 0)
+	id := b.draft(users).ID
+	change := func(topic string) {
+		_, err := b.d.ChangeTask(t.Context(), "test", id, func(s *push.TaskSpec) error { s.Topic = topic; return nil })
+		require.NoError(t, err)
+	}
+	waits(id, 1)
+	b.approve(id, "second")
+	waits(id, 0)
+	change("更正")
+	waits(id, 1)
+	_, err := b.d.Reject(t.Context(), "second", id, dispatch.Judgment{Hash: b.task(id).ContentHash, Note: "错别字"})
+	require.NoError(t, err)
+	waits(id, 0)
+	change("再更正")
+	_, err = b.d.Send(t.Context(), "second", id, in(time.Hour))
+	require.NoError(t, err)
+	waits(id, 1) // it is scheduled, and would be missed
+	b.approve(id, "second")
+	waits(id, 0)
 }

@@ -184,7 +184,7 @@ func (l *loader) firstReject() string {
 	if l.first == nil {
 		return ""
 	}
-	bad := RejectedRow(*l.first)
+	bad := RejectedRow(*l.first, nil)
 	text := "; " + bad.Error()
 	if bad.Rule != "" {
 		text += " (" + bad.Rule + ")"
@@ -242,8 +242,11 @@ func (l *loader) add(row intake.Row) error {
 
 // checksLater says that the fields can be looked at only when the openid of a row has become a user id.
 func (l *loader) checksLater() bool {
-	return l.rows != nil && l.rows.byUser && l.reader != nil && l.reader.IDKind() == intake.OpenIDs
+	return l.rows != nil && l.rows.byUser && l.ofOpenIDs()
 }
+
+// ofOpenIDs says that the rows of the list name openids.
+func (l *loader) ofOpenIDs() bool { return l.reader != nil && l.reader.IDKind() == intake.OpenIDs }
 
 func (l *loader) check(id string) *intake.Rejection {
 	if l.reader.IDKind() == intake.OpenIDs {
@@ -260,7 +263,7 @@ func (l *loader) reject(r store.Reject) {
 		value = string([]rune(value)[:min(longest, len([]rune(value)))])
 	}
 	l.a.Total, l.a.Rejected = l.a.Total+1, l.a.Rejected+1
-	r.Value = value
+	r.Value, r.OpenID = value, l.ofOpenIDs()
 	if l.first == nil || r.Line < l.first.Line {
 		l.first = &r
 	}
@@ -269,7 +272,7 @@ func (l *loader) reject(r store.Reject) {
 
 // flush writes what was read since the last one, in one short transaction.
 func (l *loader) flush(ctx context.Context) error {
-	if l.reader != nil && l.reader.IDKind() == intake.OpenIDs {
+	if l.ofOpenIDs() {
 		if err := l.resolve(ctx); err != nil {
 			return err
 		}

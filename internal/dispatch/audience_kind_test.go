@@ -37,6 +37,28 @@ func TestChangeTask_FromListToAllLeavesTheListBehind(t *testing.T) {
 	b.once(users)
 }
 
+// So does one that was to go to a saved list, which its start would have copied; until then it counts whom the list has.
+func TestChangeTask_FromASavedListToAllLeavesTheListBehind(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	users := b.users(5, 1)
+	list, err := b.d.UploadList(t.Context(), "test", appKey, "vip", upload("u1\nstranger\n"))
+	require.NoError(t, err)
+	task := b.draft(nil)
+	require.NoError(t, b.st.SetTaskList(t.Context(), task.ID, list.Newest.ID))
+	require.Equal(t, push.Counts{Total: 2, Pending: 2}, b.task(task.ID).Counts)
+	require.Equal(t, list.Newest.ID, b.kind(task.ID, push.AudienceList).SourceID)
+	changed := b.kind(task.ID, push.AudienceAll)
+	require.Zero(t, changed.SourceID)
+	require.Zero(t, changed.Counts.Total)
+
+	b.work(b.d)
+	b.send(task.ID)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 5, Sent: 5}, b.audit(task.ID).Counts)
+	b.once(users)
+}
+
 // The other way round the list is asked for again; a change of anything else keeps it.
 func TestChangeTask_KeepsTheListOfAListOnly(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,8 @@ type BreakerConfig struct {
 	Window int
 	// FailedPercent of a task's calls failed for the recipient's sake or found the permit dead: the task is paused for a person. Default 80.
 	FailedPercent int
+	// UnpermittedPercent of a task's calls were refused because the person allows no message (43101): the same. Default 50.
+	UnpermittedPercent int
 	// Refused is how many recipients in a row were refused: the same. Default 50.
 	Refused int
 	// TroublePercent of an app's calls got no usable answer: its tasks are paused, and one call tries again. Default 50.
@@ -77,6 +79,7 @@ func (w *window) over(percent int) bool { return w.full && w.bad*100 >= percent*
 func (c *BreakerConfig) fill() {
 	c.Window = cmp.Or(c.Window, 200)
 	c.FailedPercent = cmp.Or(c.FailedPercent, 80)
+	c.UnpermittedPercent = cmp.Or(c.UnpermittedPercent, 50)
 	c.Refused = cmp.Or(c.Refused, 50)
 	c.TroublePercent = cmp.Or(c.TroublePercent, 50)
 	c.TroubleFor = cmp.Or(c.TroubleFor, 30*time.Second)
@@ -88,6 +91,8 @@ func (c *BreakerConfig) fill() {
 // watch is what this process has seen of an app or a task.
 type watch struct {
 	window
+	// unpermitted are a task's calls by whether the person allowed no message.
+	unpermitted window
 	// run are the bad ones in a row, the first of them at since; used the permits in a row that were used before.
 	run, used int
 	since     time.Time
@@ -113,6 +118,7 @@ const (
 	tripNone tripped = iota
 	tripRefused
 	tripFailed
+	tripUnpermitted
 	tripUsed
 	tripTrouble
 )
@@ -170,6 +176,7 @@ func (b *breaker) one(a, t *watch, s signal, now time.Time) tripped {
 	}
 	a.run = 0
 	t.add(s == signalRefused || s == signalDead, b.conf.Window, now)
+	t.unpermitted.add(s == signalUnpermitted, b.conf.Window, now)
 	switch s {
 	case signalRefused:
 		t.run++
@@ -177,7 +184,7 @@ func (b *breaker) one(a, t *watch, s signal, now time.Time) tripped {
 		t.used++
 	case signalSent:
 		t.run, t.used = 0, 0
-	case signalNone, signalAnswered, signalDead, signalTrouble:
+	case signalNone, signalAnswered, signalUnpermitted, signalDead, signalTrouble:
 	}
 	switch {
 	case t.used >= b.conf.Used:
@@ -186,6 +193,8 @@ func (b *breaker) one(a, t *watch, s signal, now time.Time) tripped {
 		return tripRefused
 	case t.over(b.conf.FailedPercent):
 		return tripFailed
+	case t.unpermitted.over(b.conf.UnpermittedPercent):
+		return tripUnpermitted
 	}
 	return tripNone
 }
@@ -206,6 +215,8 @@ func (r *run) watch(ctx context.Context, done []verdict) {
 		r.trip(ctx, push.CauseBreaker, fmt.Sprintf("最近 %d 次调用中有 %d%% 以上失败(最近:%s);请核对名单、formId 来源与内容后继续 "+
 			"%[2]d %% or more of the last %[1]d calls failed (the last: %[3]s). Check the list, the source of the formIds and the message, then resume.",
 			conf.Window, conf.FailedPercent, v.said()))
+	case tripUnpermitted:
+		r.trip(ctx, push.CauseBreaker, unpermittedNote((conf.Window*conf.UnpermittedPercent+99)/100, conf.Window))
 	case tripUsed:
 		r.hold(ctx)
 	case tripTrouble:

@@ -206,7 +206,7 @@ func TestBreaker_PlatformNotReached(t *testing.T) {
 	t.Parallel()
 	b := setup(t, touchy)
 	users := b.users(60, 1)
-	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: appKey, BaseURL: "http://127.0.0.1:1"})
+	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: appKey, BaseURL: "http://127.0.0.1:1", Secret: "s3cret"})
 	require.NoError(t, err)
 	task := b.draft(users)
 	b.two()
@@ -215,7 +215,7 @@ func TestBreaker_PlatformNotReached(t *testing.T) {
 	b.quiet()
 	require.Equal(t, 60, b.count(`SELECT count(*) FROM form_id WHERE state = 0`))
 	require.Equal(t, push.Counts{Total: 60, Pending: 60}, b.audit(task.ID).Counts)
-	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: appKey, BaseURL: b.url})
+	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: appKey, BaseURL: b.url, Secret: "s3cret"})
 	require.NoError(t, err)
 	b.wait(task.ID, push.TaskDone)
 	b.once(users)
@@ -339,5 +339,38 @@ func TestBreaker_APersonsTryDoesNotDoubleTheWait(t *testing.T) {
 		b.eventually("in vain", func() bool { return b.count(`SELECT count(*) FROM breaker WHERE probe_task IS NULL`) == 1 })
 		require.Equal(t, 2, b.count(`SELECT probes FROM breaker`))
 		b.exec(`UPDATE breaker SET due_at = now() + interval '1 hour'`)
+	}
+}
+
+// A jump of 43101 later in the task pauses it for a person, whose units are set aside; three in ten are what a campaign meets.
+func TestBreaker_ManyAllowNoMessage_PausesForAPerson(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		probability float64
+		pauses      bool
+	}{"nine in ten": {0.9, true}, "three in ten": {0.3, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, func(conf *dispatch.Config) { slow(conf); conf.Breaker = dispatch.BreakerConfig{Window: 60} })
+			users := b.subscribed(300, 1)
+			task := b.subscribeDraft(users, nil)
+			b.faults(sim.Faults{LatencyMS: 10})
+			b.work(b.d)
+			b.send(task.ID)
+			b.eventually("under way", func() bool { return b.sim.Stats().Messages > 20 })
+			b.faults(sim.Faults{Seed: 3, LatencyMS: 10, Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 43101, Probability: c.probability}}})
+			if !c.pauses {
+				b.wait(task.ID, push.TaskDone)
+				require.Zero(t, b.count(`SELECT count(*) FROM task WHERE note <> ''`))
+				return
+			}
+			paused := b.wait(task.ID, push.TaskPaused)
+			require.Equal(t, []push.Cause{push.CauseBreaker}, paused.Causes)
+			require.Contains(t, paused.Note, "43101")
+			b.quiet()
+			at := b.audit(task.ID).Counts
+			require.Positive(t, at.Pending)
+			require.Equal(t, [4]int{at.Pending, 0, at.Failed, at.Sent}, b.units())
+		})
 	}
 }

@@ -70,7 +70,7 @@ func setupOn(t *testing.T, platformConf sim.Config, change func(*dispatch.Config
 	require.NoError(t, err)
 	_, err = b.d.PutProduct(t.Context(), push.Product{App: appKey, Code: "1989", Title: "健康助利测试商品1", Price: 25000, OnShelf: true})
 	require.NoError(t, err)
-	_, err = b.d.PutTemplate(t.Context(), originalTemplate())
+	_, err = b.d.PutTemplate(t.Context(), "operator", originalTemplate())
 	require.NoError(t, err)
 	return b
 }

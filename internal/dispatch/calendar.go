@@ -2,7 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"iter"
 	"time"
+
+	"minipush/internal/cronspec"
 )
 
 // schedulesInCalendar bounds the schedules whose runs are looked for.
@@ -37,16 +40,39 @@ func (d *Dispatcher) RunsByDay(ctx context.Context, appIDs []int32, from, to tim
 		if from.After(after) {
 			after = from.Add(-time.Nanosecond)
 		}
-		for {
-			ticks := upcoming(r, s.ScheduleSpec, after, 2)
-			if len(ticks) == 0 || !ticks[0].At.Before(to) {
+		for on := range firstOfDays(r, after, d.cfg.Location) {
+			if !on.At.Before(to) || s.NotAfter != nil && on.At.After(*s.NotAfter) {
 				break
 			}
-			day := ticks[0].At.In(d.cfg.Location)
-			next := time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, d.cfg.Location)
-			runs = append(runs, DayRun{ScheduleID: s.ID, App: s.App, Name: s.Name, At: ticks[0].At, Repeats: len(ticks) > 1 && ticks[1].At.Before(next)})
-			after = next.Add(-time.Nanosecond)
+			if on.Repeats {
+				runs[len(runs)-1].Repeats = true
+				continue
+			}
+			runs = append(runs, DayRun{ScheduleID: s.ID, App: s.App, Name: s.Name, At: on.At})
 		}
 	}
 	return runs, nil
+}
+
+// firstOfDays yields the first tick of each day after a time and, where there is one, the second, which repeats it: of a day that has many it
+// looks at no more.
+func firstOfDays(r *cronspec.Recurrence, after time.Time, loc *time.Location) iter.Seq[DayRun] {
+	return func(yield func(DayRun) bool) {
+		var next time.Time // the day after that of the last one
+		for again := true; again; {
+			again = false
+			for tick := range r.After(after) {
+				repeats := tick.At.Before(next)
+				if !yield(DayRun{At: tick.At, Repeats: repeats}) {
+					return
+				}
+				if repeats {
+					after, again = next.Add(-time.Nanosecond), true
+					break
+				}
+				day := tick.At.In(loc)
+				next = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, loc)
+			}
+		}
+	}
 }

@@ -28,7 +28,7 @@ func (c *CanaryConfig) fill() {
 
 // canary is the first calls of a task, and of one that is resumed after a breaker paused it: made one by one, by one run on one daemon,
 // while no second chunk is queued. A template, page or configuration error pauses the task at its first call, and a run of
-// refused recipients (the list of another app) within twenty. It goes on over chunks, and costs no statement once it has passed.
+// refused recipients (the list of another app) within twenty, and so do twenty of whom none was sent and most allow no message. It goes on over chunks, and costs no statement once it has passed.
 type canary struct {
 	store.Canary
 	conf CanaryConfig
@@ -115,6 +115,8 @@ func (r *run) watchCanary(ctx context.Context, done []verdict) {
 	case r.closed:
 	case c.Refused >= c.conf.Refused || c.Calls >= maxCanaryCalls && c.Sent == 0 && 2*c.Refused > c.Calls:
 		r.trip(ctx, push.CauseBreaker, canaryNote(c.Refused, done[len(done)-1]))
+	case c.Calls >= maxCanaryCalls && c.Sent == 0 && 2*c.Unpermitted > c.Calls:
+		r.trip(ctx, push.CauseBreaker, unpermittedNote(c.Unpermitted, c.Calls))
 	case c.Sent >= c.conf.Sent || c.Calls >= maxCanaryCalls:
 		if err := r.passCanary(ctx); err != nil {
 			r.log.WarnContext(ctx, "canary not passed, going on with it", slog.Any("err", err))
@@ -131,6 +133,8 @@ func (c *canary) count(s signal) {
 		c.Refused = 0
 	case signalRefused:
 		c.Refused++
+	case signalUnpermitted:
+		c.Unpermitted++
 	case signalAnswered, signalDead, signalUsed:
 	}
 	c.Calls++
@@ -160,4 +164,13 @@ func canaryNote(refused int, last verdict) string {
 	return fmt.Sprintf("开头连续 %d 名用户被平台拒绝(%s),名单可能属于其他小程序,或 AppID 有误;请核对后继续,已失败的用户可重新发送 "+
 		"The platform refused %[1]d recipients in a row at the start (%[2]s): the list may be of another app, or the appid wrong. "+
 		"Check both, then resume; those that failed can be sent again.", refused, last.said())
+}
+
+// unpermittedNote says what to do where of the last calls so many were refused with 43101.
+func unpermittedNote(unpermitted, calls int) string {
+	return fmt.Sprintf("最近 %[2]d 次调用中有 %[1]d 次被平台以 43101(用户未允许)拒绝,订阅次数可能记录有误或被重复上报;请核对上报来源与模板,"+
+		"确认后继续,被拒绝用户的次数已另存,可数小时后重试 "+
+		"The platform refused %[1]d of the last %[2]d calls because the person allows no message (43101): the subscriptions may have been counted wrongly, or twice. "+
+		"Check who reports them and for which template, then resume; the units of those who were refused are set aside and can be tried again after some hours.",
+		unpermitted, calls)
 }

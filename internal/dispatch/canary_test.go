@@ -176,3 +176,63 @@ func TestCanary_OneRunHasTheTurn(t *testing.T) {
 	require.Equal(t, int64(1), b.sim.Stats().MaxInFlight)
 	b.audit(task.ID)
 }
+
+// A platform that says of everybody that they allow no message (43101) is not believed for long: nobody of twenty is sent to, and the rest
+// keep what they have accepted.
+func TestCanary_NobodyAllowsAMessage_PausesAtItsBound(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) { c.ChunkSize, c.Workers = 10, 4 })
+	users := b.subscribed(300, 1)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 43101}}})
+	task := b.subscribeDraft(users, nil)
+	b.two()
+	b.send(task.ID)
+	paused := b.wait(task.ID, push.TaskPaused)
+	require.Equal(t, []push.Cause{push.CauseBreaker}, paused.Causes)
+	for _, said := range []string{"43101", "核对", "resume"} {
+		require.Contains(t, paused.Note, said)
+	}
+	b.quiet()
+	require.Equal(t, push.Counts{Total: 300, Failed: 20, Pending: 280}, b.audit(task.ID).Counts)
+	require.Equal(t, [4]int{280, 0, 20, 0}, b.units())
+	b.faults(sim.Faults{})
+	b.resume(task.ID)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 300, Failed: 20, Sent: 280}, b.audit(task.ID).Counts)
+	b.sound(task.ID)
+}
+
+// A page of the recipient's own does not make the text its own: what the platform has against a text that all get pauses the task at its first
+// call, and nobody has failed. A complaint about a personal field is about that recipient.
+func TestCanary_PersonalPage_TheTextIsStillTheTasks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code          int
+		page, value   string
+		calls, failed int
+	}{
+		"page, blocked text":    {45168, "pages/a?u={{recipient.user_id}}", "{{topic}}", 1, 0},
+		"page, field invalid":   {47003, "pages/a?u={{recipient.user_id}}", "{{topic}}", 1, 0},
+		"field, blocked text":   {45168, "pages/a", "{{recipient.user_id}}", 10, 10},
+		"field, some field bad": {47003, "pages/a", "{{recipient.user_id}}", 10, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, func(c *dispatch.Config) { c.ChunkSize = 10 })
+			template := originalTemplate()
+			template.Page, template.Fields[0].Value = c.page, c.value
+			_, err := b.d.PutTemplate(t.Context(), "test", template)
+			require.NoError(t, err)
+			users := b.users(30, 1)
+			b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: c.code}}})
+			task := b.draft(users)
+			b.work(b.d)
+			b.send(task.ID)
+			paused := b.wait(task.ID, push.TaskPaused)
+			require.Equal(t, []push.Cause{push.CauseBreaker}, paused.Causes)
+			b.quiet()
+			require.Equal(t, int64(c.calls), b.sim.Stats().Calls)
+			require.Equal(t, push.Counts{Total: 30, Failed: c.failed, Pending: 30 - c.failed}, b.audit(task.ID).Counts)
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 
@@ -32,7 +33,8 @@ func (d *Dispatcher) AddApp(ctx context.Context, spec AppSpec) (push.App, error)
 	})
 }
 
-// SetApp changes an app.
+// SetApp changes an app. Who moves it to another platform address, or to another appid, says its secret anew: the one that is kept is sent to none
+// but the address that it was given for, so that whoever may set an app cannot read its secret.
 func (d *Dispatcher) SetApp(ctx context.Context, spec AppSpec) (app push.App, err error) {
 	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		app, err = d.setApp(ctx, spec)
@@ -49,6 +51,7 @@ func (d *Dispatcher) setApp(ctx context.Context, spec AppSpec) (push.App, error)
 	if spec.AppID == "" && spec.BaseURL == "" && spec.Secret == "" {
 		return app, nil
 	}
+	before := app
 	var sealed []byte
 	if spec.Secret != "" {
 		sealed = d.cfg.Key.Seal([]byte(spec.Secret), secretContext(app.ID))
@@ -59,7 +62,7 @@ func (d *Dispatcher) setApp(ctx context.Context, spec AppSpec) (push.App, error)
 	if spec.BaseURL != "" {
 		app.BaseURL = strings.TrimRight(spec.BaseURL, "/")
 	}
-	if err := errors.Join(push.RequireText("appid", app.AppID, 64), checkBaseURL(app.BaseURL)); err != nil {
+	if err := errors.Join(push.RequireText("appid", app.AppID, 64), checkBaseURL(app.BaseURL), checkSecretGiven(before, app, spec)); err != nil {
 		return push.App{}, err
 	}
 	return d.st.UpdateApp(ctx, app, sealed)
@@ -102,6 +105,27 @@ func checkBaseURL(text string) error {
 	return nil
 }
 
+// checkSecretGiven refuses to keep the secret of an app that moves.
+func checkSecretGiven(before, now push.App, spec AppSpec) error {
+	if spec.Secret != "" || now.AppID == before.AppID && origin(now.BaseURL) == origin(before.BaseURL) {
+		return nil
+	}
+	return &push.InvalidError{Field: "secret", Rule: "required", Message: "must be given anew, for the appid or the host of base_url changes"}
+}
+
+// origin is who is reached at an address: its scheme, host and port.
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
 func secretContext(appID int32) string { return fmt.Sprintf("app/%d/secret", appID) }
 
 func tokenContext(appID int32) string { return fmt.Sprintf("app/%d/token", appID) }
@@ -132,13 +156,12 @@ func (d *Dispatcher) AddProduct(ctx context.Context, p push.Product) (push.Produ
 
 // PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says
 // nothing of it ([push.Template.Keep]). What people have accepted follows it: of one that is a long-term one, or was, the counters are made so.
-func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Template, error) {
+func (d *Dispatcher) PutTemplate(ctx context.Context, actor string, t push.Template) (push.Template, error) {
 	if err := t.Validate(); err != nil {
 		return push.Template{}, err
 	}
 	t.SyncedAt, t.GoneAt = nil, nil // what the account has is not the caller's to say
 	var app push.App
-	var longTerm bool
 	err := d.st.InTx(ctx, func(ctx context.Context) (err error) {
 		if app, err = d.st.LockApp(ctx, t.App); err != nil { // nobody syncs meanwhile
 			return err
@@ -155,15 +178,21 @@ func (d *Dispatcher) PutTemplate(ctx context.Context, t push.Template) (push.Tem
 		if err := provider.For(t.Channel).CheckTemplate(t); err != nil {
 			return err
 		}
-		t, err = d.st.UpsertTemplate(ctx, app.ID, t)
-		longTerm = t.LongTerm || stored.LongTerm
+		t, err = d.writeTemplate(ctx, actor, app.ID, t)
 		return err
 	})
 	if err != nil {
 		return push.Template{}, err
 	}
-	if longTerm {
-		err = d.realign(ctx, app.ID, t.TemplateID)
+	d.realign(ctx, app.ID)
+	return t, nil
+}
+
+// writeTemplate writes a template in the transaction that ctx carries, which holds the app's row. Who changes it changes the tasks that have
+// not begun, and approves none of them.
+func (d *Dispatcher) writeTemplate(ctx context.Context, actor string, appID int32, t push.Template) (push.Template, error) {
+	if err := d.st.NoteTemplateChange(ctx, appID, t, actor); err != nil {
+		return push.Template{}, err
 	}
-	return t, err
+	return d.st.UpsertTemplate(ctx, appID, t)
 }

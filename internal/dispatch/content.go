@@ -18,9 +18,9 @@ type content struct {
 	templateID string
 	bound      push.Compiled
 	columns    []string
-	// personal says that a message holds data of its recipient.
-	personal bool
-	// data are the fields of a task that is not personal, made once.
+	// personal says that a message holds data of its recipient, in a field or in its page; personalData in a field.
+	personal, personalData bool
+	// data are the fields of a task without personal ones, made once.
 	data []wechat.Field
 	// fields are those of the template.
 	fields []push.Field
@@ -39,7 +39,7 @@ func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, 
 		return nil, fmt.Errorf("compile template of task %d: %w", taskID, err)
 	}
 	c := newContent(stored, compiled)
-	if !c.personal {
+	if !c.personalData {
 		c.data, err = c.values("", nil)
 	}
 	return c, err
@@ -47,8 +47,10 @@ func loadContent(ctx context.Context, st *store.Store, taskID int64) (*content, 
 
 func newContent(stored store.Content, compiled push.Compiled) *content {
 	bound := compiled.Bind(&stored.Task)
+	ofField := func(f push.CompiledField) bool { return f.Value.Uses("recipient.") }
 	return &content{
-		templateID: stored.Template.TemplateID, bound: bound, columns: stored.Columns, personal: bound.Uses("recipient."),
+		templateID: stored.Template.TemplateID, bound: bound, columns: stored.Columns,
+		personal: bound.Uses("recipient."), personalData: slices.ContainsFunc(bound.Fields, ofField),
 		fields: stored.Template.Fields, channel: provider.For(stored.Template.Channel),
 	}
 }
@@ -70,6 +72,8 @@ func (c *content) message(r *store.Claimed) (provider.Message, error) {
 				return m, fmt.Errorf("read columns of recipient %d: %w", r.Seq, err)
 			}
 		}
+	}
+	if c.personalData {
 		var err error
 		if m.Data, err = c.values(r.UserID, vars); err != nil {
 			return m, fmt.Errorf("recipient %d: %w", r.Seq, err)
@@ -77,6 +81,18 @@ func (c *content) message(r *store.Claimed) (provider.Message, error) {
 	}
 	m.Page = c.bound.Page.Render(r.UserID, c.column(vars))
 	return m, nil
+}
+
+// blames says whether a complaint about what a message says may be about its recipient's own data: about the field that it names, where it
+// names one. The page does not come into it: of a page the platform complains in other words.
+func (c *content) blames(r wechat.Result) bool {
+	if r.Code == 0 {
+		return c.personal // it is ours: the message could not be made
+	}
+	if i := slices.IndexFunc(c.bound.Fields, func(f push.CompiledField) bool { return f.Key == wechat.FieldOf(r.Msg) }); r.Class == wechat.ClassField && i >= 0 {
+		return c.bound.Fields[i].Value.Uses("recipient.")
+	}
+	return c.personalData
 }
 
 // values renders the fields. An error says that the platform would not take one of them.

@@ -56,8 +56,8 @@ type Config struct {
 	// task: the platform's event may settle it meanwhile. Default 1 min; less than a lease and a call is these.
 	ResendWait time.Duration
 	// ReachAtOnce is how long a list is at most whose reach is counted while the caller waits; a longer one is counted beside, and the figure
-	// kept. Default 5,000: as many probes take 0.2 s at worst. ReachStale is how old a kept figure is that is counted anew when it
-	// is read. Default 5 min.
+	// kept. Default 500: where fifty other tasks want the same permits, so many are probed for in the time that a page may take. ReachStale is
+	// how old a kept figure is that is counted anew when it is read. Default 5 min.
 	ReachAtOnce int
 	ReachStale  time.Duration
 	// FormIDDeny lists further values that are no formIds.
@@ -105,7 +105,7 @@ func (c *Config) fill() error {
 	long(&c.LateGrace, 24*time.Hour)
 	long(&c.SkipGrace, time.Minute)
 	long(&c.ResendWait, time.Minute)
-	def(&c.ReachAtOnce, 5000)
+	def(&c.ReachAtOnce, 500)
 	long(&c.ReachStale, 5*time.Minute)
 	long(&c.Retention.FormIDs, 30*24*time.Hour)
 	long(&c.Retention.Recipients, 180*24*time.Hour)
@@ -186,6 +186,9 @@ func (d *Dispatcher) ahead() time.Duration { return time.Duration(d.clockAhead.L
 
 // InFlight says how many calls this process has in flight.
 func (d *Dispatcher) InFlight() int { return int(d.metrics.inFlightNow.Load()) }
+
+// Key seals secrets before they are stored.
+func (d *Dispatcher) Key() *seal.Key { return d.cfg.Key }
 
 // River is the queue's client, for its pages. On a working daemon it is the one that works.
 func (d *Dispatcher) River() *river.Client[pgx.Tx] { return d.river }

@@ -117,7 +117,8 @@
 // chunks, after which nothing can change, so that no path to sending goes round it. A tick's task is approved by nobody, so it is refused.
 //
 // A test (tester.go) is a task of its own with one recipient, of kind "test", so that all of the above holds of it. Who waits for its outcome
-// cancels it if it was stopped, or if nobody has taken it up in time; one that was called is left to the engine.
+// cancels it if it was stopped, or if nobody has taken it up in time, and so does a sweep where nobody waits; who only looks changes nothing. One
+// that was called is left to the engine.
 //
 // A dry run (dryrun.go) looks at what the claim would look at, and renders what it would send. Its pages are transactions of their own, in any
 // process, and write to table dry_run alone.

@@ -41,8 +41,8 @@ type dryRunArgs struct {
 func (dryRunArgs) Kind() string { return "dry_run" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (dryRunArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueDryRun, MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+func (a dryRunArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueDryRun, Tags: push.JobTags(a.TaskID), MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
 type dryRunWorker struct {
@@ -62,8 +62,9 @@ func (w *dryRunWorker) Work(ctx context.Context, job *river.Job[dryRunArgs]) err
 }
 
 // DryRun begins a dry run of a task that has not begun, in place of the one before. A list of at most 20,000 is looked at before it
-// returns; a longer one, and everybody, by a job of the daemons, and [Dispatcher.FinishDryRun] does it here.
-func (d *Dispatcher) DryRun(ctx context.Context, actor string, id int64) (push.DryRun, error) {
+// returns; a longer one, and everybody, by a job of the daemons, and [Dispatcher.FinishDryRun] does it here. It works in short transactions: ctx
+// carries none. begun, which may be nil, is called in the first.
+func (d *Dispatcher) DryRun(ctx context.Context, actor string, id int64, begun func(ctx context.Context) error) (push.DryRun, error) {
 	var short bool
 	var run int
 	err := d.st.InTx(ctx, func(ctx context.Context) error {
@@ -84,6 +85,11 @@ func (d *Dispatcher) DryRun(ctx context.Context, actor string, id int64) (push.D
 		}
 		if run, err = d.st.BeginDryRun(ctx, id, at, actor); err != nil {
 			return err
+		}
+		if begun != nil {
+			if err := begun(ctx); err != nil {
+				return err
+			}
 		}
 		if short = t.Audience == push.AudienceList && total <= dryInline; short {
 			return nil

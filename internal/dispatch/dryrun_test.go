@@ -33,7 +33,7 @@ func TestDryRun_SaysWhatTheSendThenDoes(t *testing.T) {
 	b := setup(t, nil)
 	template := originalTemplate()
 	template.Fields[0].Value = "{{recipient.city}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	users := b.users(8, 1)
 	b.exec(`DELETE FROM form_id WHERE user_id IN ('u1', 'u2')`)
@@ -52,7 +52,7 @@ func TestDryRun_SaysWhatTheSendThenDoes(t *testing.T) {
 	require.NoError(t, err)
 
 	before := without(b.dump(), "public.dry_run")
-	found, err := b.d.DryRun(t.Context(), "author", task.ID)
+	found, err := b.d.DryRun(t.Context(), "author", task.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, before, without(b.dump(), "public.dry_run"), "nothing else is written")
 	require.Equal(t, push.DryDone, found.State)
@@ -82,9 +82,9 @@ func TestDryRun_NamesTheFieldThatDoesNotFit(t *testing.T) {
 	// The upload would have refused the row, had the template used the column then.
 	template := subscribeTemplate()
 	template.Fields[0].Value = "{{recipient.city}}"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
-	found, err := b.d.DryRun(t.Context(), "author", task.ID)
+	found, err := b.d.DryRun(t.Context(), "author", task.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, 1, found.WouldSend)
 	require.Equal(t, map[string]int{"field_invalid": 1, "no_permit": 1}, reasonCounts(found))
@@ -110,15 +110,15 @@ func TestDryRun_OfAChangedTaskIsStaleAndOfABegunOneRefused(t *testing.T) {
 	b := setup(t, nil)
 	users := b.users(2, 1)
 	id := b.draft(users).ID
-	_, err := b.d.DryRun(t.Context(), "author", b.draft(nil).ID)
+	_, err := b.d.DryRun(t.Context(), "author", b.draft(nil).ID, nil)
 	refused(t, err, push.RefusedEmptyAudience)
-	_, err = b.d.DryRun(t.Context(), "author", id)
+	_, err = b.d.DryRun(t.Context(), "author", id, nil)
 	require.NoError(t, err)
 	b.upload(id, users[:1])
 	found, err := b.st.DryRun(t.Context(), id)
 	require.NoError(t, err)
 	require.True(t, found.Stale)
-	found, err = b.d.DryRun(t.Context(), "author", id)
+	found, err = b.d.DryRun(t.Context(), "author", id, nil)
 	require.NoError(t, err)
 	require.False(t, found.Stale)
 	require.Equal(t, 2, found.Run)
@@ -126,12 +126,12 @@ func TestDryRun_OfAChangedTaskIsStaleAndOfABegunOneRefused(t *testing.T) {
 	_, err = b.d.ChangeTask(t.Context(), "test", id, func(s *push.TaskSpec) error { s.WaitForPermitUntil = in(time.Hour); return nil })
 	require.NoError(t, err)
 	b.exec(`DELETE FROM form_id`)
-	found, err = b.d.DryRun(t.Context(), "author", id)
+	found, err = b.d.DryRun(t.Context(), "author", id, nil)
 	require.NoError(t, err)
 	require.Equal(t, 1, found.WouldWait)
 	require.Empty(t, found.Reasons)
 	b.send(id)
-	_, err = b.d.DryRun(t.Context(), "author", id)
+	_, err = b.d.DryRun(t.Context(), "author", id, nil)
 	refused(t, err, push.RefusedWrongState)
 }
 
@@ -145,7 +145,7 @@ func TestDryRun_OfEverybodyIsAJob(t *testing.T) {
 	s.Audience = push.AudienceAll
 	task, err := b.d.CreateTask(t.Context(), "test", s)
 	require.NoError(t, err)
-	found, err := b.d.DryRun(t.Context(), "author", task.ID)
+	found, err := b.d.DryRun(t.Context(), "author", task.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, push.DryRunning, found.State)
 	b.work(b.d)
@@ -167,7 +167,7 @@ func TestDryRun_GoesOnWhereItWasAndNotWithAnotherTask(t *testing.T) {
 	users := b.users(3, 1)
 	id := b.draft(users).ID
 	// As if 30,000 were there: the first pages are done, the rest is left to a job.
-	found, err := b.d.DryRun(t.Context(), "author", id)
+	found, err := b.d.DryRun(t.Context(), "author", id, nil)
 	require.NoError(t, err)
 	require.Equal(t, 3, found.WouldSend)
 	b.exec(`UPDATE dry_run SET state = 'running', ended_at = NULL, cursor = '2'`)

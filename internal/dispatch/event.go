@@ -21,10 +21,12 @@ const (
 	eventWait = 2 * time.Second
 	// eventAgain is how often the recipient of an event is looked for meanwhile.
 	eventAgain = 2 * time.Second
-	// eventBefore and eventAfter bound how far the time of an event may lie from the end of the call that it is about.
-	eventBefore = 15 * time.Minute
-	eventAfter  = 15 * time.Minute
-	eventBatch  = 1000
+	// eventSkew is how far the platform's clock may be behind ours, and eventSpan how long after the begin of a call its event may be.
+	eventSkew  = 2 * time.Minute
+	eventSpan  = 15 * time.Minute
+	eventBatch = 1000
+	// wakeByEvent bounds what an event that was taken in may wait for whom it wakes.
+	wakeByEvent = time.Second
 	// eventBudget bounds one round of a sweep.
 	eventBudget = 2 * time.Second
 )
@@ -139,6 +141,19 @@ func (d *Dispatcher) EchoCallback(ctx context.Context, key string, query url.Val
 	return e.Echo(query)
 }
 
+// AdmitCallback says before the body of a message push is read whether it can be the platform's: whether the app takes any, and by the signature in
+// the query. The errors are those of [Dispatcher.TakeCallback].
+func (d *Dispatcher) AdmitCallback(ctx context.Context, key string, query url.Values) error {
+	e, err := d.callbackOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err = e.Admit(query); err != nil {
+		d.log.DebugContext(ctx, "message push refused", slog.Any("app", key), slog.Any("err", err))
+	}
+	return err
+}
+
 // TakeCallback takes one message push in: it is verified, and what it says is kept, before this returns. The errors of package callback
 // say why one is refused; after any other the platform is to send it again.
 func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Values, body []byte) error {
@@ -156,8 +171,10 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 		return err
 	}
 	var reports []store.SubscriptionReport
+	accepted := false
 	for _, c := range event.Popups {
 		if app.PermitSource == push.PermitsFromEvents {
+			accepted = accepted || c.Accepted()
 			reports = append(reports, store.SubscriptionReport{ID: c.Key, OpenID: event.OpenID, TemplateID: c.TemplateID, At: event.CreatedAt, Accepted: c.Accepted()})
 		}
 	}
@@ -169,12 +186,26 @@ func (d *Dispatcher) TakeCallback(ctx context.Context, key string, query url.Val
 	for i, s := range event.Sent {
 		events[i] = store.SentEvent{MsgID: s.MsgID, OpenID: event.OpenID, TemplateID: s.TemplateID, Code: s.ErrorCode, At: event.CreatedAt}
 	}
-	return d.st.InTx(ctx, func(ctx context.Context) error {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		if _, err := d.st.InsertSubscriptions(ctx, app.ID, reports); err != nil || len(events) == 0 {
 			return err
 		}
 		return d.st.InsertSentEvents(ctx, app.ID, events)
 	})
+	if err == nil && accepted {
+		d.wakeAccepted(ctx, app.ID, event.OpenID)
+	}
+	return err
+}
+
+// wakeAccepted wakes a person who accepted a message by an event, which is kept by now. What it does not reach in time the sweep finds: the
+// platform waits for an answer.
+func (d *Dispatcher) wakeAccepted(ctx context.Context, appID int32, openID string) {
+	ctx, cancel := context.WithTimeout(ctx, wakeByEvent)
+	defer cancel()
+	if err := d.wakeOpenIDs(ctx, appID, []string{openID}); err != nil {
+		d.log.WarnContext(ctx, "waiting recipients not woken, the sweep will", slog.Any("err", err))
+	}
 }
 
 // tendEvents gives the events that wait to their recipients, for a bounded time: first to those who bear the event's msgid, and once
@@ -190,7 +221,7 @@ func (d *Dispatcher) tendEvents(ctx context.Context) error {
 			break
 		}
 	}
-	claims, err := d.st.UnclaimedEvents(ctx, eventWait, eventBefore, eventAfter, eventBatch)
+	claims, err := d.st.UnclaimedEvents(ctx, eventWait, eventSkew, eventSpan, eventBatch)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,12 @@
 package dispatch_test
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +16,7 @@ import (
 	"minipush/internal/push"
 	"minipush/internal/sim"
 	"minipush/internal/store"
+	"minipush/internal/wechat/callback"
 )
 
 // Invariant 5: whoever is to be sent to again is not while an event of theirs is in, however long it takes until it has found them.
@@ -55,4 +62,39 @@ func TestSubscribe_EventsThatWait_HoldUpNoOthers(t *testing.T) {
 	b.wait(task.ID, push.TaskDone)
 	b.eventually("all are shown as delivered", func() bool { return b.count(`SELECT count(*) FROM recipient WHERE delivery = 1`) == 20 })
 	require.Equal(t, 10000, b.count(`SELECT count(*) FROM sent_event WHERE settled_at IS NULL`), "their openid has a call in flight")
+}
+
+// Who accepts by an event of the platform is woken by it, as by a report: here while no daemon sweeps.
+func TestSubscribe_AnEventWakesWhoWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	users := b.subscribed(2, 0)
+	_, err := b.d.SetAppSettings(t.Context(), "test", appKey, func(s *push.AppSettings) error { s.PermitSource = push.PermitsFromEvents; return nil })
+	require.NoError(t, err)
+	require.NoError(t, b.d.SetCallback(t.Context(), appKey, dispatch.CallbackSpec{Mode: callback.ModePlain, Token: "tok",
+		EncodingAESKey: "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"}))
+	_, err = b.st.InsertSubscriptions(t.Context(), b.app.ID, []store.SubscriptionReport{{ID: "first", OpenID: openID(users[0]), TemplateID: subscribeID, Accepted: true}})
+	require.NoError(t, err)
+	b.sim.Accept(appID, subscribeID, []string{openID(users[0])}, 1)
+	until := time.Now().Add(time.Hour)
+	task := b.subscribeDraft(users, func(s *push.TaskSpec) { s.WaitForPermitUntil = &until })
+	b.send(task.ID)
+	other := b.dispatcher()
+	require.NoError(t, other.Start(t.Context()))
+	waiting := func() int {
+		return b.count(`SELECT coalesce(sum(waiting), 0)::int FROM chunk WHERE task_id = $1`, task.ID)
+	}
+	b.eventually("one waits", func() bool {
+		return b.count(`SELECT coalesce(sum(sent), 0)::int FROM chunk WHERE task_id = $1`, task.ID) == 1 && waiting() == 1
+	})
+	require.NoError(t, other.Stop(t.Context()))
+
+	at := fmt.Sprint(time.Now().Unix())
+	parts := []string{"tok", at, "nonce"}
+	slices.Sort(parts)
+	sum := sha1.Sum([]byte(strings.Join(parts, ""))) //nolint:gosec // the platform's
+	body := fmt.Sprintf(`{"ToUserName":"gh_1","FromUserName":%q,"CreateTime":%s,"MsgType":"event","Event":"subscribe_msg_popup_event",
+		"List":{"TemplateId":%q,"SubscribeStatusString":"accept","PopupScene":"0"}}`, openID(users[1]), at, subscribeID)
+	require.NoError(t, b.d.TakeCallback(t.Context(), appKey, url.Values{"signature": {hex.EncodeToString(sum[:])}, "timestamp": {at}, "nonce": {"nonce"}}, []byte(body)))
+	require.Zero(t, waiting())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"minipush/internal/push"
 	"minipush/internal/store"
 )
 
@@ -44,8 +45,8 @@ type startArgs struct {
 func (startArgs) Kind() string { return "start_task" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (startArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueStart, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+func (a startArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueStart, Tags: push.JobTags(a.TaskID), MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
 // chunkArgs is the job that sends one chunk. The generation lets a chunk be queued again while a dead run's row still stands.
@@ -59,8 +60,8 @@ type chunkArgs struct {
 func (chunkArgs) Kind() string { return "send_chunk" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (chunkArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueSend, MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+func (a chunkArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueSend, Tags: push.JobTags(a.TaskID), MaxAttempts: 5, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
 // countArgs is the job that counts whom a task can reach: one for a task at a time. One that is asked for while it runs is
@@ -73,8 +74,8 @@ type countArgs struct {
 func (countArgs) Kind() string { return "count_reach" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (countArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueCount, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+func (a countArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueCount, Tags: push.JobTags(a.TaskID), MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 	}}}
 }

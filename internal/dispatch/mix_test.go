@@ -107,7 +107,7 @@ func TestContent_BlockedForOneFailsThatOne(t *testing.T) {
 	b := setup(t, nil)
 	template := originalTemplate()
 	template.Fields[1].Value = "{{recipient.姓名}}:{{caption}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	users := b.users(3, 1)
 	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 45168, OpenIDs: []string{openID("u1")}},

@@ -51,8 +51,8 @@ type answer struct {
 	resendAfter time.Duration
 }
 
-// judge turns an answer into a verdict. personal says that the message holds data of the recipient, so that a complaint about
-// its content is about this recipient and not about the task. margin is the safety margin of a permit's expiry.
+// judge turns an answer into a verdict. personal says that a complaint about what the message says is about the recipient's own data, and
+// not about the task ([content.blames]). margin is the safety margin of a permit's expiry.
 func judge(a answer, personal bool, margin time.Duration) verdict {
 	v := verdict{Outcome: store.Outcome{Seq: a.Seq, PermitID: a.PermitID, AnsweredAt: a.at, Code: int32(a.result.Code), //nolint:gosec // errcodes are small
 

@@ -22,6 +22,9 @@ func (d *Dispatcher) startTask(ctx context.Context, taskID int64) error {
 	if _, err := d.startDue(ctx); err != nil {
 		return err
 	}
+	if err := d.tendTests(ctx); err != nil { // before this one is planned: its job may be as old as it is
+		return err
+	}
 	return d.plan(ctx, taskID)
 }
 

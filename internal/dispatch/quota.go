@@ -107,14 +107,18 @@ func (d *Dispatcher) quotaBack(ctx context.Context, appID int32, taskID int64) e
 	})
 }
 
-// askQuotas asks the platform what is left of the quotas of apps that send, so that the end is known before it is met.
+// askQuotas asks the platform what is left of the quotas of apps that send, so that the end is known before it is met. It is asked beside the
+// sweep that calls this: a platform that is slow to answer holds up nothing else.
 func (d *Dispatcher) askQuotas(ctx context.Context) error {
 	apps, err := d.st.QuotasToAsk(ctx, quotaAskEvery)
-	errs := []error{err}
 	for _, a := range apps {
-		errs = append(errs, d.askQuota(ctx, a))
+		d.beside(ctx, chore{"quota", int64(a.AppID)}, func(ctx context.Context) {
+			if err := d.askQuota(ctx, a); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "quota not kept", slog.Any("app", a.Key), slog.Any("err", err))
+			}
+		})
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // askQuota asks for each channel in which the app sends: the platform counts each call by itself. What it answers for the one that has the

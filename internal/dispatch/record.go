@@ -52,7 +52,7 @@ func (r *run) take(a answer) {
 	if len(r.done) == 0 {
 		r.firstDone = time.Now()
 	}
-	v := judge(a, r.content.personal, r.d.cfg.PermitMargin)
+	v := judge(a, r.content.blames(a.result), r.d.cfg.PermitMargin)
 	if v.pause != "" {
 		r.d.gate.close(r.TaskID)
 	}

@@ -28,7 +28,7 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 		return func(b *bundle, _ int64) error {
 			template := originalTemplate()
 			change(&template)
-			_, err := b.d.PutTemplate(b.t.Context(), template)
+			_, err := b.d.PutTemplate(b.t.Context(), "operator", template)
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 		{"a column that the list lacks", func(b *bundle) int64 {
 			template := originalTemplate()
 			template.Fields[0].Value = "{{recipient.姓名}}"
-			_, err := b.d.PutTemplate(b.t.Context(), template)
+			_, err := b.d.PutTemplate(b.t.Context(), "operator", template)
 			require.NoError(b.t, err)
 			return users(b)
 		}, sendNow, push.RefusedUnknownVariable, ""},
@@ -108,7 +108,7 @@ func TestRefusals_ChangeNothing(t *testing.T) {
 		{"columns without a list", func(b *bundle) int64 {
 			template := originalTemplate()
 			template.Fields[0].Value = "{{recipient.姓名}}"
-			_, err := b.d.PutTemplate(b.t.Context(), template)
+			_, err := b.d.PutTemplate(b.t.Context(), "operator", template)
 			require.NoError(b.t, err)
 			return 0
 		}, create(func(s *push.TaskSpec) { s.Audience = push.AudienceAll }), "", "audience unknown_variable"},

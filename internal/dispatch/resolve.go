@@ -18,6 +18,16 @@ type Resolution struct {
 	// Seqs are the recipients, at most MaxBatch; or All of the task's unknown ones.
 	Seqs []int32 `json:"seqs"`
 	All  bool    `json:"all"`
+	// Begun is called in the first transaction; may be nil.
+	Begun func(ctx context.Context) error `json:"-"`
+}
+
+// begun runs Begun, where there is one.
+func (r Resolution) begun(ctx context.Context) error {
+	if r.Begun == nil {
+		return nil
+	}
+	return r.Begun(ctx)
 }
 
 // Resolved is what became of a Resolution.
@@ -51,7 +61,7 @@ func unknownSeq(i int) error {
 // Resolve settles recipients whose outcome is unknown by a person's word, of a task in any state. A permit that they still hold is
 // used (sent) or invalid (failed), and never free again: a word is no proof that nothing was sent with it. Of seqs all are settled or
 // none: one that is neither unknown nor what it is to be is the refusal not_unknown, so that of two people who disagree the later one
-// learns of it. To say the same again changes nothing and is no error.
+// learns of it. To say the same again changes nothing and is no error. All of a task are settled in short transactions: ctx carries none then.
 func (d *Dispatcher) Resolve(ctx context.Context, actor string, id int64, r Resolution) (Resolved, error) {
 	if err := r.validate(); err != nil {
 		return Resolved{}, err
@@ -71,9 +81,16 @@ func (d *Dispatcher) Resolve(ctx context.Context, actor string, id int64, r Reso
 	}
 	var n int
 	if r.All {
-		n, err = d.resolveAll(ctx, id, what)
+		if err = d.st.InTx(ctx, r.begun); err == nil {
+			n, err = d.resolveAll(ctx, id, what)
+		}
 	} else {
-		err = d.st.InTx(ctx, func(ctx context.Context) error { n, err = d.resolveSeqs(ctx, t, r.Seqs, what); return err })
+		err = d.st.InTx(ctx, func(ctx context.Context) error {
+			if n, err = d.resolveSeqs(ctx, t, r.Seqs, what); err != nil {
+				return err
+			}
+			return r.begun(ctx)
+		})
 	}
 	if err != nil {
 		return Resolved{}, err

@@ -88,8 +88,3 @@ func (c *rowCheck) packed(r store.NewRecipient) (*store.Reject, error) {
 	}
 	return c.row(r.UserID, vars), nil
 }
-
-// RejectedRow is a refused row as the reject file has it.
-func RejectedRow(r store.Reject) *intake.RowError {
-	return &intake.RowError{Line: r.Line, Code: intake.Code(r.Code), Raw: r.Value, Field: r.Field, Rule: r.Rule, FieldZH: r.ZH, FieldEN: r.EN}
-}

@@ -15,7 +15,7 @@ import (
 // rowTask makes a draft on a subscribe template whose fields are given.
 func (b *bundle) rowTask(fields ...push.Field) push.Task {
 	b.t.Helper()
-	_, err := b.d.PutTemplate(b.t.Context(), push.Template{App: appKey, TemplateID: subscribeID, Channel: push.ChannelSubscribe, Name: "活动提醒", Fields: fields})
+	_, err := b.d.PutTemplate(b.t.Context(), "operator", push.Template{App: appKey, TemplateID: subscribeID, Channel: push.ChannelSubscribe, Name: "活动提醒", Fields: fields})
 	require.NoError(b.t, err)
 	s := subscribeSpec()
 	s.ProductCode = ""
@@ -110,7 +110,7 @@ func TestRows_NotHeldAgainstWhatTheyCannotMend(t *testing.T) {
 
 	template := originalTemplate()
 	template.Fields[0].Value = "{{recipient.城市}}"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	require.Equal(t, 2, b.load(b.draft(nil).ID, upload("user_id,城市\na,\nb,"+strings.Repeat("长", 99)+"\n")).Accepted)
 }
@@ -154,7 +154,7 @@ func TestRows_ThatNoLongerFit_FailWithoutACall(t *testing.T) {
 	require.NoError(t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.OneTime, Fields: []sim.TemplateField{{Key: "thing1"}}}}))
 	task := b.rowTask(push.Field{Key: "thing1", Label: "城市", Value: "{{recipient.城市}}", TooLong: push.TooLongCut})
 	require.Equal(t, 3, b.load(task.ID, upload("user_id,城市\nu0,上海\nu1,"+strings.Repeat("长", 21)+"\nu2,北京\n")).Accepted)
-	_, err := b.d.PutTemplate(t.Context(), push.Template{App: appKey, TemplateID: subscribeID, Channel: push.ChannelSubscribe, Name: "活动提醒",
+	_, err := b.d.PutTemplate(t.Context(), "operator", push.Template{App: appKey, TemplateID: subscribeID, Channel: push.ChannelSubscribe, Name: "活动提醒",
 		Fields: []push.Field{{Key: "thing1", Label: "城市", Value: "{{recipient.城市}}"}}})
 	require.NoError(t, err)
 	_, err = b.d.Preview(t.Context(), task.ID, 1)

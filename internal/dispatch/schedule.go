@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"minipush/internal/cronspec"
@@ -59,7 +60,7 @@ func (d *Dispatcher) checkSchedule(ctx context.Context, appID int32, spec push.S
 
 // recurrence reads when a schedule runs.
 func recurrence(spec push.ScheduleSpec) (*cronspec.Recurrence, error) {
-	loc, err := time.LoadLocation(spec.TimeZone)
+	loc, err := loadZone(spec.TimeZone)
 	if err != nil || spec.TimeZone == "" || spec.TimeZone == "Local" {
 		return nil, &push.InvalidError{Field: "time_zone", Rule: "unknown_time_zone", Message: `is not a time zone; write for example "Asia/Shanghai"`}
 	}
@@ -68,6 +69,20 @@ func recurrence(spec push.ScheduleSpec) (*cronspec.Recurrence, error) {
 		return nil, &push.InvalidError{Field: "cron", Rule: "bad_cron", Message: "cannot be read: " + err.Error()}
 	}
 	return r, nil
+}
+
+// zones are the time zones that were loaded, by name: there are few, and to load one reads a file.
+var zones sync.Map //nolint:gochecknoglobals // the same for every dispatcher
+
+func loadZone(name string) (*time.Location, error) {
+	if loc, ok := zones.Load(name); ok {
+		return loc.(*time.Location), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	loc, err := time.LoadLocation(name)
+	if err == nil {
+		zones.Store(name, loc)
+	}
+	return loc, err //nolint:wrapcheck // the caller says what is wrong
 }
 
 // upcoming lists the next ticks after a time, at most n, none after the schedule's end.
@@ -110,7 +125,7 @@ func showRuns(s *push.Schedule) {
 	if s.NextAt != nil {
 		after = s.NextAt.Add(-time.Nanosecond)
 	}
-	loc, _ := time.LoadLocation(s.TimeZone) // recurrence has loaded it
+	loc, _ := loadZone(s.TimeZone) // recurrence has loaded it
 	for _, tick := range upcoming(r, s.ScheduleSpec, after, nextRuns) {
 		s.NextRuns = append(s.NextRuns, tick.At.In(loc).Format(time.RFC3339))
 	}

@@ -123,7 +123,7 @@ func TestSchedule_FreezesTheTemplate(t *testing.T) {
 	task := b.scheduled(b.names(1), nil)
 	changed := originalTemplate()
 	changed.Page, changed.Fields[0].Value = "pages/other", "{{tips}}"
-	_, err := b.d.PutTemplate(t.Context(), changed)
+	_, err := b.d.PutTemplate(t.Context(), "operator", changed)
 	require.NoError(t, err)
 	b.due(task.ID, time.Second)
 	b.work(b.d)
@@ -200,7 +200,7 @@ func TestSchedule_AMissedTaskIsChangedAndSent(t *testing.T) {
 
 	other := originalTemplate()
 	other.TemplateID, other.Name = "T-other", "另一个模板"
-	_, err = b.d.PutTemplate(t.Context(), other)
+	_, err = b.d.PutTemplate(t.Context(), "operator", other)
 	require.NoError(t, err)
 	changed, err := change(func(s *push.TaskSpec) {
 		s.NotAfter, s.Misfire, s.Priority, s.Topic, s.TemplateID = in(time.Hour), push.MisfireSkip, "urgent", "更正", "T-other"

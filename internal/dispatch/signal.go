@@ -19,6 +19,8 @@ const (
 	signalSent
 	// signalRefused: it would not have this recipient, or what its message says.
 	signalRefused
+	// signalUnpermitted: the person allows no message (43101), although the tables have it that one is allowed.
+	signalUnpermitted
 	// signalDead: the permit was dead.
 	signalDead
 	// signalUsed: the permit was used, and not by us as far as we know.
@@ -42,7 +44,9 @@ func signalOf(a answer, v *verdict) signal {
 		return signalUsed
 	case r.Class == wechat.ClassPermitDead:
 		return signalDead
-	case v.State == push.Failed && v.Reason != push.Refused:
+	case v.State == push.Failed && v.Reason == push.Refused:
+		return signalUnpermitted
+	case v.State == push.Failed:
 		return signalRefused
 	}
 	return signalAnswered

@@ -91,17 +91,43 @@ func (d *Dispatcher) ReportSubscriptions(ctx context.Context, app string, report
 // subscriptionPage is how many counters one statement looks at.
 const subscriptionPage = 1000
 
-// realign makes what people have accepted follow whether the template is a long-term one. It can be done again.
-func (d *Dispatcher) realign(ctx context.Context, appID int32, templateID string) error {
-	for after := int64(0); ; {
-		next, err := d.st.RealignSubscriptions(ctx, appID, templateID, after, subscriptionPage)
-		if store.IsDeadlock(err) && store.Tx(ctx) == nil {
+// realignBudget bounds how long whoever writes a template waits for the counters to follow it.
+const realignBudget = 5 * time.Second
+
+// realign makes what people have accepted follow the templates of an app that turned into long-term ones, or back, for a bounded time. What is
+// left, after an error or in a caller's transaction too, the sweep goes on with: the templates are written.
+func (d *Dispatcher) realign(ctx context.Context, appID int32) {
+	if store.Tx(ctx) != nil {
+		return // the templates are not written yet, and nothing long belongs into their transaction
+	}
+	bound, cancel := context.WithTimeout(ctx, realignBudget)
+	defer cancel()
+	if err := d.realignAll(bound, appID); err != nil {
+		d.log.WarnContext(ctx, "subscriptions do not follow their templates yet, the sweep goes on", d.clients.name(appID), slog.Any("err", err))
+	}
+}
+
+// realignAll is realign for all apps (0) or one, however long it takes.
+func (d *Dispatcher) realignAll(ctx context.Context, appID int32) error {
+	for {
+		some, err := d.st.RealignSubscriptions(ctx, appID, subscriptionPage)
+		if store.IsDeadlock(err) {
 			continue // with reports or outcomes of the same people; nothing of the page was kept
 		}
-		if after = next; err != nil || after == 0 {
+		if err != nil || !some {
 			return err
 		}
 	}
+}
+
+// tendRealign goes on where a sync or a person's write of a template ended before all counters had followed it.
+func (d *Dispatcher) tendRealign(ctx context.Context) error {
+	d.beside(ctx, chore{"realign", 0}, func(ctx context.Context) {
+		if err := d.realignAll(ctx, 0); err != nil && ctx.Err() == nil {
+			d.log.WarnContext(ctx, "subscriptions do not follow their templates yet", slog.Any("err", err))
+		}
+	})
+	return nil
 }
 
 // Retry is which units that were set aside are to be tried again.
@@ -110,6 +136,8 @@ type Retry struct {
 	TemplateID string
 	// OlderThan is how long ago at least they were set aside.
 	OlderThan time.Duration
+	// Begun is run in the transaction of the first page; may be nil.
+	Begun func(ctx context.Context) error
 }
 
 // RetryOlderThan is for how long units stay set aside unless the operator says otherwise: people who were refused within a day of many
@@ -139,7 +167,7 @@ func (d *Dispatcher) RetrySuspects(ctx context.Context, actor, app string, what 
 		}
 	}
 	for after := int64(0); ; {
-		page, err := d.st.RetrySuspects(ctx, a.ID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+		page, err := d.retryPage(ctx, a.ID, what, after)
 		if err == nil {
 			got.Units, got.Users = got.Units+page.Units, got.Users+len(page.OpenIDs)
 			err = d.wakeOpenIDs(ctx, a.ID, page.OpenIDs)
@@ -150,6 +178,21 @@ func (d *Dispatcher) RetrySuspects(ctx context.Context, actor, app string, what 
 			return got, err
 		}
 	}
+}
+
+// retryPage makes a page of units available again, the first one in one transaction with Begun.
+func (d *Dispatcher) retryPage(ctx context.Context, appID int32, what Retry, after int64) (page store.Retried, err error) {
+	if after > 0 || what.Begun == nil {
+		return d.st.RetrySuspects(ctx, appID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+	}
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
+		if err := what.Begun(ctx); err != nil {
+			return err
+		}
+		page, err = d.st.RetrySuspects(ctx, appID, what.TemplateID, what.OlderThan, after, subscriptionPage)
+		return err
+	})
+	return page, err
 }
 
 // wakeOpenIDs is wakeUsers for people who are known by their openids.

@@ -31,7 +31,7 @@ func subscribeTemplate() push.Template {
 // subscribed sets the channel up and reports n users who have each accepted times messages, which the platform knows.
 func (b *bundle) subscribed(n, times int) []string {
 	b.t.Helper()
-	_, err := b.d.PutTemplate(b.t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(b.t.Context(), "operator", subscribeTemplate())
 	require.NoError(b.t, err)
 	require.NoError(b.t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.OneTime, Fields: []sim.TemplateField{
 		{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}, {Key: "thing3", Label: "温馨提示"}}}}))
@@ -267,7 +267,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	b.subscribed(1, 0)
 	template := subscribeTemplate()
 	template.Fields[2].TooLong = ""
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	s := subscribeSpec()
 	s.Tips = "一二三四五六七八九十一二三四五六七八九十"
@@ -278,7 +278,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	invalid(t, err, "tips", "too_long")
 	require.ErrorContains(t, err, "20")
 	template.Fields[2].Value = "{{caption}}"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	s.Caption = strings.Repeat("说", push.MaxCaption) // what the original's form took
 	_, err = b.d.CreateTask(t.Context(), "test", s)
@@ -288,7 +288,7 @@ func TestSubscribe_TextsAreCheckedByKind(t *testing.T) {
 	_, err = b.d.CreateTask(t.Context(), "test", s)
 	require.NoError(t, err)
 	template.Fields[0].Key = "keyword1"
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	invalid(t, err, "fields[0].key", "unknown_kind")
 }
 
@@ -484,7 +484,7 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	b.exec(`INSERT INTO subscription (app_id, openid, template_id, available) VALUES ($1, 'o', 'other', 3)`, b.app.ID)
 	template := subscribeTemplate()
 	template.LongTerm = true
-	_, err = b.d.PutTemplate(t.Context(), template)
+	_, err = b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	available := func() (n [5]int) {
 		for i, o := range []string{openID("u0"), openID("u1"), openID("u2"), openID("u3"), "o"} {
@@ -497,17 +497,108 @@ func TestSubscribe_CountersFollowALongTermTemplate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []push.TemplateStock{
 		{TemplateID: "other", Available: 3, Users: 1}, {TemplateID: subscribeID, Name: "活动提醒", Suspect: 3, Used: 3, LongTerm: 2, Users: 2}}, stock.Subscriptions)
-	_, err = b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err = b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
 	require.Zero(t, b.count(`SELECT count(*) FROM subscription WHERE long_term`))
 
 	require.NoError(t, b.sim.AddTemplates(appID, []sim.Template{{ID: subscribeID, Title: "活动提醒", Type: sim.LongTerm, Fields: []sim.TemplateField{
 		{Key: "thing1", Label: "活动主题"}, {Key: "amount2", Label: "商品金额"}, {Key: "thing3", Label: "温馨提示"}}}}))
-	_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+	_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 	require.NoError(t, err)
 	require.Equal(t, 4, b.count(`SELECT count(*) FROM subscription WHERE long_term`), "as the account says")
 	require.Equal(t, [5]int{1, 1, 0, 0, 3}, available())
+}
+
+// Counters that a sync could not bring to the end follow with the next one, though it finds the template unchanged, and without one with the
+// sweep, from where they were left.
+func TestSubscribe_CountersFollowALongTermTemplate_AfterAnError(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.subscribed(1, 0)
+	b.exec(`INSERT INTO subscription (app_id, openid, template_id, available, accepted_at)
+		SELECT $1, 'o' || n, $2, 2, now() FROM generate_series(1, 2500) n`, b.app.ID, subscribeID)
+	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'page 2'; END $$`)
+	behind := func() int {
+		return b.count(`SELECT count(*) FROM subscription s JOIN template t USING (app_id, template_id) WHERE s.long_term <> t.long_term`)
+	}
+	turn := func(kind int) {
+		b.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON subscription FOR EACH ROW WHEN (NEW.id > 1500) EXECUTE FUNCTION refuse()`)
+		b.account(sim.Template{ID: subscribeID, Title: "活动提醒", Type: kind, Fields: accountTemplates()[0].Fields})
+		require.Equal(t, 1, b.syncTemplates().Changed)
+		require.Equal(t, 1500, behind(), "the first page was kept")
+		b.exec(`DROP TRIGGER refuse ON subscription`)
+	}
+	turn(sim.LongTerm)
+	require.Equal(t, 1, b.syncTemplates().Unchanged)
+	require.Zero(t, behind())
+	require.Equal(t, 2500, b.count(`SELECT sum(available) FROM subscription`))
+	turn(sim.OneTime)
+	b.work(b.d)
+	b.eventually("the sweep goes on", func() bool { return behind() == 0 })
+	require.Zero(t, b.count(`SELECT count(*) FROM template WHERE realign_after IS NOT NULL`))
+}
+
+// The daemons of a role died with calls under way, others kept the events, and a daemon takes over long after: the event is still of
+// the call that it is about, by either policy, and nobody is called again whose message arrived (invariants 5 and 7). An event of the time of the take-over is
+// of another call.
+func TestSubscribe_OfADaemonLongDead_AreWhomTheirEventsAreAbout(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"leave", "resend"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, func(c *dispatch.Config) { c.ResendWait = time.Second })
+			users := b.subscribed(20, 2)
+			task := b.subscribeDraft(users, func(s *push.TaskSpec) { s.OnUnknown = policy })
+			dead, err := b.st.InsertNode(t.Context(), "dead")
+			require.NoError(t, err)
+			claimed := b.lease(task.ID, dead, 2)
+			b.exec(`UPDATE recipient SET called_at = called_at - interval '40 min' WHERE state = 1`)
+			b.exec(`UPDATE task SET started_at = started_at - interval '41 min'`)
+			long, now := time.Now().Add(-40*time.Minute), time.Now()
+			require.NoError(t, b.st.InsertSentEvents(t.Context(), b.app.ID, []store.SentEvent{
+				{MsgID: 1, OpenID: claimed[0].OpenID, TemplateID: subscribeID, At: long}, {MsgID: 2, OpenID: claimed[1].OpenID, TemplateID: subscribeID, At: now}}))
+			b.exec(`UPDATE sent_event SET received_at = received_at - interval '1 min'`)
+			b.exec(`UPDATE node SET stopped_at = now() WHERE id = $1`, dead)
+			b.work(b.d)
+			b.wait(task.ID, push.TaskDone)
+			b.eventually("all events are looked at", func() bool { return b.count(`SELECT count(*) FROM sent_event WHERE settled_at IS NULL`) == 0 })
+			require.Zero(t, b.got()[claimed[0].OpenID], "its message arrived")
+			require.Equal(t, push.Sent, b.rows(task.ID)[claimed[0].UserID].State)
+			if policy == "leave" {
+				require.Equal(t, push.Counts{Total: 20, Sent: 19, Unknown: 1}, b.audit(task.ID).Counts)
+			} else {
+				require.Equal(t, push.Counts{Total: 20, Sent: 20}, b.audit(task.ID).Counts)
+				require.Equal(t, 1, b.got()[claimed[1].OpenID])
+			}
+			b.sound(task.ID)
+		})
+	}
+}
+
+// Who is asked for good and refused is set aside, and is not called again for the next task; to accept once more brings it back.
+func TestSubscribe_LongTerm_RefusedByThePlatform_IsSetAside(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	template := subscribeTemplate()
+	template.LongTerm = true
+	_, err := b.d.PutTemplate(t.Context(), "test", template)
+	require.NoError(t, err)
+	users := b.subscribed(2, 1)
+	b.sim.TurnOff(appID, subscribeID, []string{openID("u1")})
+	b.work(b.d)
+	run := func() push.Task {
+		task := b.subscribeDraft(users, nil)
+		b.send(task.ID)
+		b.wait(task.ID, push.TaskDone)
+		b.sound(task.ID)
+		return task
+	}
+	require.Equal(t, push.Refused, b.rows(run().ID)["u1"].Reason)
+	require.Equal(t, [4]int{1, 0, 1, 1}, b.units())
+	require.Equal(t, push.NoPermit, b.rows(run().ID)["u1"].Reason, "no call is made")
+	b.accept([]string{"u1"}, 1)
+	require.Equal(t, push.Refused, b.rows(run().ID)["u1"].Reason, "it is tried again")
 }
 
 // An event about an openid that another user of the app has by now settles the recipient who had it when the call was made.

@@ -151,7 +151,7 @@ func (d *Dispatcher) free(ctx context.Context, key store.ChunkKey, node int64, w
 // tendOnce takes up chunks without a live job, plans tasks whose start job died, fills windows, settles and cancels. Of what is mostly
 // not there at all it looks first whether it is.
 func (d *Dispatcher) tendOnce(ctx context.Context) error {
-	there, err := d.st.Chores(ctx, lostJobAge, quotaAskEvery)
+	there, err := d.st.Chores(ctx, lostJobAge, quotaAskEvery, testPatience)
 	if err != nil {
 		return err
 	}
@@ -165,8 +165,9 @@ func (d *Dispatcher) tendOnce(ctx context.Context) error {
 		there bool
 		do    func(ctx context.Context) error
 	}{
-		{there.Waiting, d.wakeWaiting}, {there.Copies, d.tendCopies}, {true, d.tendTasks},
+		{there.Tests, d.tendTests}, {there.Waiting, d.wakeWaiting}, {there.Copies, d.tendCopies}, {true, d.tendTasks},
 		{there.Breakers, d.tendBreakers}, {there.DueQuota, d.tendQuota}, {there.AskQuota, d.askQuotas}, {there.Canceled, d.tendCanceled}, {there.Events, d.tendEvents},
+		{there.Realign, d.tendRealign},
 	} {
 		if chore.there {
 			errs = append(errs, chore.do(ctx))

@@ -54,8 +54,8 @@ const (
 
 // SyncTemplates fetches the subscribe templates of an app's account and brings those that are kept up to them. Again it changes nothing.
 // What operators wrote stays ([push.Account.Update]); what is scheduled or sending keeps its template as frozen. A template that the account
-// does not have stays, marked as gone, and no new task may use it.
-func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (TemplateSync, error) {
+// does not have stays, marked as gone, and no new task may use it. done is run in the transaction that writes the templates; it may be nil.
+func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string, done func(context.Context, TemplateSync) error) (TemplateSync, error) {
 	app, err := d.st.App(ctx, key)
 	if err != nil {
 		return TemplateSync{}, err
@@ -68,34 +68,31 @@ func (d *Dispatcher) SyncTemplates(ctx context.Context, actor, key string) (Temp
 		return TemplateSync{}, err
 	}
 	var sync TemplateSync
-	var turned []string
-	err = d.st.InTx(ctx, func(ctx context.Context) (err error) {
+	err = d.st.InTx(ctx, func(ctx context.Context) error {
 		sync = TemplateSync{Templates: []SyncedTemplate{}}
-		turned, err = d.applyTemplates(ctx, key, account, &sync)
-		return err
-	})
-	for _, id := range turned {
-		if err == nil {
-			err = d.realign(ctx, app.ID, id)
+		if err := d.applyTemplates(ctx, actor, key, account, &sync); err != nil || done == nil {
+			return err
 		}
-	}
+		return done(ctx, sync)
+	})
 	if err != nil {
 		return TemplateSync{}, err
 	}
+	d.realign(ctx, app.ID)
 	d.log.InfoContext(ctx, "templates synced", slog.Any("app", key), slog.Any("actor", actor), slog.Any("added", sync.Added),
 		slog.Any("changed", sync.Changed), slog.Any("gone", sync.Gone), slog.Any("refused", sync.Refused))
 	return sync, nil
 }
 
-// applyTemplates writes what the account has, in a transaction. It returns the templates that turned into long-term ones, or back.
-func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []push.Account, sync *TemplateSync) (turned []string, err error) {
+// applyTemplates writes what the account has, in a transaction.
+func (d *Dispatcher) applyTemplates(ctx context.Context, actor, key string, account []push.Account, sync *TemplateSync) error {
 	app, err := d.st.LockApp(ctx, key) // nobody else syncs or writes a template meanwhile
 	if err != nil {
-		return nil, err
+		return err
 	}
 	stored, err := d.st.Templates(ctx, app.ID, "", maxTemplatesRead)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var found, gone []string
 	for _, a := range account {
@@ -103,16 +100,13 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 		if i := slices.IndexFunc(stored, func(t push.Template) bool { return t.TemplateID == a.TemplateID }); i >= 0 {
 			have = &stored[i]
 		}
-		outcome, err := d.applyTemplate(ctx, app, a, have)
+		outcome, err := d.applyTemplate(ctx, actor, app, a, have)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sync.add(outcome)
 		if outcome.Outcome != SyncRefused {
 			found = append(found, a.TemplateID)
-			if a.LongTerm != (have != nil && have.LongTerm) {
-				turned = append(turned, a.TemplateID)
-			}
 		}
 	}
 	for _, t := range stored {
@@ -122,11 +116,11 @@ func (d *Dispatcher) applyTemplates(ctx context.Context, key string, account []p
 			sync.add(SyncedTemplate{TemplateID: t.TemplateID, Name: t.Name, Outcome: SyncGone})
 		}
 	}
-	return turned, d.st.MarkTemplates(ctx, app.ID, found, gone)
+	return d.st.MarkTemplates(ctx, app.ID, found, gone)
 }
 
 // applyTemplate writes one template of the account; have is what is kept of it, or nil.
-func (d *Dispatcher) applyTemplate(ctx context.Context, app push.App, a push.Account, have *push.Template) (SyncedTemplate, error) {
+func (d *Dispatcher) applyTemplate(ctx context.Context, actor string, app push.App, a push.Account, have *push.Template) (SyncedTemplate, error) {
 	s := SyncedTemplate{TemplateID: a.TemplateID, Name: a.Name, Outcome: SyncRefused}
 	if err := a.Validate(); err != nil {
 		s.Message = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -151,8 +145,13 @@ func (d *Dispatcher) applyTemplate(ctx context.Context, app push.App, a push.Acc
 	if s.Outcome == SyncUnchanged {
 		return s, nil
 	}
-	_, err := d.st.UpsertTemplate(ctx, app.ID, t)
+	_, err := d.writeTemplate(ctx, actor, app.ID, t)
 	return s, err
+}
+
+// Counts are how many templates came to what, but for those that are as they were.
+func (s *TemplateSync) Counts() map[string]any {
+	return map[string]any{"added": s.Added, "changed": s.Changed, "gone": s.Gone, "refused": s.Refused}
 }
 
 func (s *TemplateSync) add(t SyncedTemplate) {

@@ -31,7 +31,7 @@ func (b *bundle) account(templates ...sim.Template) {
 
 func (b *bundle) syncTemplates() dispatch.TemplateSync {
 	b.t.Helper()
-	got, err := b.d.SyncTemplates(b.t.Context(), "test", appKey)
+	got, err := b.d.SyncTemplates(b.t.Context(), "test", appKey, nil)
 	require.NoError(b.t, err)
 	require.Len(b.t, got.Templates, got.Added+got.Changed+got.Unchanged+got.Gone+got.Refused)
 	return got
@@ -59,7 +59,7 @@ func TestSyncTemplates_FollowsTheAccountAndKeepsTheOperatorsPart(t *testing.T) {
 	require.NotNil(t, added.SyncedAt)
 	require.False(t, b.template(subscribeID).LongTerm)
 
-	_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	written := b.template(subscribeID)
 	require.Equal(t, subscribeTemplate().Fields, written.Fields)
@@ -95,7 +95,7 @@ func TestSyncTemplates_WithoutValues_IsRefusedByField(t *testing.T) {
 
 	partly := subscribeTemplate()
 	partly.Fields = partly.Fields[:2]
-	_, err = b.d.PutTemplate(t.Context(), partly)
+	_, err = b.d.PutTemplate(t.Context(), "operator", partly)
 	invalid(t, err, "fields", "missing_key")
 	users := b.subscribed(3, 1)
 	draft := b.subscribeDraft(users, nil)
@@ -132,7 +132,7 @@ func TestSyncTemplates_LeavesFrozenTasksAlone(t *testing.T) {
 func TestSyncTemplates_MarksWhatIsGone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+	_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 	require.NoError(t, err)
 	_, err = b.d.CreateTask(t.Context(), "test", subscribeSpec())
 	require.NoError(t, err, "nobody has asked the account")
@@ -187,10 +187,10 @@ func TestSyncTemplates_FailuresOfThePlatform(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t, nil)
-			_, err := b.d.PutTemplate(t.Context(), subscribeTemplate())
+			_, err := b.d.PutTemplate(t.Context(), "operator", subscribeTemplate())
 			require.NoError(t, err)
 			b.faults(sim.Faults{Rules: []sim.Rule{tc.rule}})
-			_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+			_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 			var failed *push.CallError
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, tc.code, failed.Code)
@@ -206,9 +206,9 @@ func TestSyncTemplates_FailuresOfThePlatform(t *testing.T) {
 	require.Equal(t, 2, b.syncTemplates().Added)
 	_, err := b.d.PauseApp(t.Context(), "test", appKey)
 	require.NoError(t, err)
-	_, err = b.d.SyncTemplates(t.Context(), "test", appKey)
+	_, err = b.d.SyncTemplates(t.Context(), "test", appKey, nil)
 	refused(t, err, push.RefusedAppPaused)
-	_, err = b.d.SyncTemplates(t.Context(), "test", "nobody")
+	_, err = b.d.SyncTemplates(t.Context(), "test", "nobody", nil)
 	require.ErrorIs(t, err, push.ErrNotFound)
 }
 
@@ -219,7 +219,7 @@ func TestSyncTemplates_TwoAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	sums := make([]dispatch.TemplateSync, 4)
 	for i := range sums {
-		wg.Go(func() { sums[i], _ = b.d.SyncTemplates(t.Context(), "test", appKey) })
+		wg.Go(func() { sums[i], _ = b.d.SyncTemplates(t.Context(), "test", appKey, nil) })
 	}
 	wg.Wait()
 	added, unchanged := 0, 0
@@ -237,7 +237,7 @@ func TestSyncTemplates_AllowedValuesAreChecked(t *testing.T) {
 	b.syncTemplates()
 	template := push.Template{App: appKey, TemplateID: enumID, Channel: push.ChannelSubscribe, Name: "状态通知", LongTerm: true,
 		Fields: []push.Field{{Key: "thing1", Value: "{{topic}}"}, {Key: "enum2", Label: "状态", Value: "{{tips}}"}}}
-	put, err := b.d.PutTemplate(t.Context(), template)
+	put, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	require.Equal(t, []string{"进行中", "已结束"}, put.Fields[1].Enum)
 	s := subscribeSpec()

@@ -18,8 +18,12 @@ import (
 // is claimed, written ahead, called and recorded by the same code, and what holds of any message holds of it, whatever dies. It is no part of
 // the recipients and the counts of its task, needs no approval, and is sent at once, in quiet hours too.
 
-// testPoll is how often the outcome of a test is looked for.
-const testPoll = 50 * time.Millisecond
+const (
+	// testPoll is how often the outcome of a test is looked for.
+	testPoll = 250 * time.Millisecond
+	// testPatience is how long a test may wait for a daemon to take it up; whoever asked has gone by then.
+	testPatience = 30 * time.Second
+)
 
 // TestSpec says to whom a test goes, and whose columns of the list it shows.
 type TestSpec struct {
@@ -225,6 +229,56 @@ func (d *Dispatcher) AwaitTest(ctx context.Context, id int64, limit time.Duratio
 	}
 }
 
+// LookAtTest waits until a test has ended, at most as long as limit, and says how it stands then. It changes nothing: one that stands still is
+// canceled by the daemons ([Dispatcher.tendTests]).
+func (d *Dispatcher) LookAtTest(ctx context.Context, id int64, limit time.Duration) (push.Trial, error) {
+	until := time.Now().Add(limit)
+	for {
+		t, err := d.st.Task(ctx, id)
+		if err != nil {
+			return push.Trial{}, err
+		}
+		if t.Counts.Open() == 0 || time.Now().After(until) {
+			trial, err := d.trial(ctx, id)
+			if err == nil && trial.State == push.Pending && trial.Note == "" {
+				trial.Note = noteNotYetTaken
+			}
+			return trial, err
+		}
+		select {
+		case <-ctx.Done():
+			return push.Trial{}, context.Cause(ctx)
+		case <-time.After(testPoll):
+		}
+	}
+}
+
+// tendTests cancels the tests that were stopped, by a limit or by an error of the template, and those that nobody has taken up for long: none
+// is sent behind the back of who has given it up.
+func (d *Dispatcher) tendTests(ctx context.Context) error {
+	ids, err := d.st.StuckTests(ctx, testPatience)
+	errs := []error{err}
+	for _, id := range ids {
+		errs = append(errs, d.tendTest(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) tendTest(ctx context.Context, id int64) error {
+	t, err := d.st.Task(ctx, id)
+	if err != nil {
+		return err
+	}
+	r, err := d.testRecipient(ctx, id)
+	if err != nil {
+		return err
+	}
+	if t.State != push.TaskPaused && (r.State != push.Pending || r.Attempt > 0) {
+		return nil // it was called, and the engine settles it
+	}
+	return d.cancelTest(ctx, t)
+}
+
 // cancelTest cancels a test, unless it has ended meanwhile, and keeps why it stood still.
 func (d *Dispatcher) cancelTest(ctx context.Context, t push.Task) error {
 	_, err := d.Cancel(ctx, t.CreatedBy, t.ID)
@@ -245,6 +299,9 @@ func (d *Dispatcher) testRecipient(ctx context.Context, id int64) (push.Recipien
 	}
 	return list[0], nil
 }
+
+// noteNotYetTaken is of a test that is still waited for.
+const noteNotYetTaken = "还没有后台进程接手;半分钟内无人接手将自动取消 No worker daemon has taken it up yet; if none does within half a minute it is canceled."
 
 // noteNotTaken is of a test that was canceled because no daemon had taken it up.
 const noteNotTaken = "没有后台进程接手,已取消,未发送 No worker daemon took it up in time: it was canceled, and nothing was sent."

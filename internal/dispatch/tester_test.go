@@ -38,7 +38,7 @@ func TestTest_SendsOneRealMessageApartFromTheTask(t *testing.T) {
 	b.asksForApproval() // which a test does not need
 	template := originalTemplate()
 	template.Page = "p?task={{task.id}}&city={{recipient.city}}&user={{recipient.user_id}}"
-	_, err := b.d.PutTemplate(t.Context(), template)
+	_, err := b.d.PutTemplate(t.Context(), "operator", template)
 	require.NoError(t, err)
 	b.users(3, 2)
 	b.testers("u2")
@@ -63,6 +63,11 @@ func TestTest_SendsOneRealMessageApartFromTheTask(t *testing.T) {
 	list, err := b.st.Tasks(t.Context(), store.TaskFilter{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, list, 1, "a test is in no list")
+	for _, by := range []store.ReportBy{store.ReportByDay, store.ReportByProduct, store.ReportByTemplate, store.ReportByOrigin} {
+		lines, err := b.st.Report(t.Context(), by, nil, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "UTC")
+		require.NoError(t, err)
+		require.Empty(t, lines, "nor in a report")
+	}
 
 	testers, err := b.d.Testers(t.Context(), task.ID)
 	require.NoError(t, err)
@@ -157,4 +162,39 @@ func TestTest_InDoubtIsNotSentTwice(t *testing.T) {
 	require.Equal(t, push.Sent, trial.State, "%+v", trial)
 	b.once([]string{"u0"})
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM form_id WHERE state = 0`))
+}
+
+// Who looks at a test changes nothing. One that nobody takes up is canceled by the daemons, also by one that comes up late with its job before it.
+func TestTest_ALookChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.users(1, 1)
+	b.testers("u0")
+	id := b.draft([]string{"u0"}).ID
+	trial, err := b.d.StartTest(t.Context(), "author", id, dispatch.TestSpec{UserID: "u0"})
+	require.NoError(t, err)
+	before := b.dump()
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, push.Pending, trial.State)
+	require.Contains(t, trial.Note, "No worker daemon has taken it up yet")
+	require.Equal(t, before, b.dump())
+
+	b.exec(`UPDATE task SET started_at = now() - interval '1 minute' WHERE id = $1`, trial.ID)
+	b.work(b.d)
+	b.wait(trial.ID, push.TaskCanceled)
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, awhile)
+	require.NoError(t, err)
+	require.Equal(t, push.Canceled, trial.Reason)
+	require.Contains(t, trial.Note, "No worker daemon")
+
+	// One that the platform stopped is over, and says why.
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.ErrCode, Code: 40037}}})
+	trial, err = b.d.StartTest(t.Context(), "author", id, dispatch.TestSpec{UserID: "u0"})
+	require.NoError(t, err)
+	trial, err = b.d.LookAtTest(t.Context(), trial.ID, awhile)
+	require.NoError(t, err)
+	require.Equal(t, push.Skipped, trial.State, "%+v", trial)
+	require.Contains(t, trial.Note, "40037")
+	require.Empty(t, b.got())
 }

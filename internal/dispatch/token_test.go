@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,5 +106,26 @@ func TestToken_TwoRefusedInARowAreNoReasonToStop(t *testing.T) {
 		b.wait(task.ID, state)
 		b.quiet()
 		require.Zero(t, b.count(`SELECT count(*) FROM form_id WHERE state = 1`), "and costs no permit")
+	}
+}
+
+// Who may set an app cannot have its secret sent elsewhere: it goes only where it was given for.
+func TestToken_TheSecretDoesNotFollowToAnotherAddress(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	host := strings.TrimPrefix(b.url, "http://")
+	before := b.dump()
+	for _, spec := range []dispatch.AppSpec{
+		{BaseURL: "http://127.0.0.1:1"}, {BaseURL: "https://" + host}, {BaseURL: b.url + "0"}, {AppID: "wx9"}, {AppID: "wx9", BaseURL: b.url},
+	} {
+		spec.Key = appKey
+		_, err := b.d.SetApp(t.Context(), spec)
+		invalid(t, err, "secret", "required")
+	}
+	require.Equal(t, before, b.dump())
+	for _, spec := range []dispatch.AppSpec{{BaseURL: b.url + "/proxy/"}, {BaseURL: "http://" + strings.ToUpper(host)}, {AppID: appID}, {BaseURL: "http://127.0.0.1:1", Secret: "s3cret"}} {
+		spec.Key = appKey
+		_, err := b.d.SetApp(t.Context(), spec)
+		require.NoError(t, err)
 	}
 }

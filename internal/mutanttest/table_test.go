@@ -34,7 +34,7 @@ func enqueuedOnce() []mutant {
 			"WHERE id = $1 AND state = ANY ($2)`, id, from, at)", "WHERE id = $1 AND cardinality($2::text[]) > 0`, id, from, at)",
 			dispatchDir, []string{"TestSend_StateAloneRefusesTheSecond"}},
 		{1, "the start job is unique while it has not ended, and not for ever", "internal/dispatch/jobs.go",
-			"Queue: queueStart, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}", "Queue: queueStart, MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true}",
+			"Queue: queueStart, Tags: push.JobTags(a.TaskID), MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}", "Queue: queueStart, Tags: push.JobTags(a.TaskID), MaxAttempts: 10, UniqueOpts: river.UniqueOpts{ByArgs: true}",
 			dispatchDir, []string{"TestSend_QueueTakesOneStartJob"}},
 		{1, "the start job is inserted outside the transaction of the state", "internal/dispatch/jobs.go",
 			"d.river.InsertTx(ctx, store.Tx(ctx), startArgs{TaskID: taskID}, opts)", "d.river.Insert(ctx, startArgs{TaskID: taskID}, opts)",

@@ -33,6 +33,9 @@ type Approval struct {
 	State ApprovalState `json:"state"`
 	// Required says that the app asks for one: without it the task does not begin.
 	Required bool `json:"required"`
+	// Awaited says that a second person has to look at it: it is required, there is somebody to send to, and nothing has been said of what the
+	// task would send now.
+	Awaited bool `json:"awaited"`
 	// By, At and Note are of who said it last; nil and empty while nobody has.
 	By   *string    `json:"by"`
 	At   *time.Time `json:"at"`

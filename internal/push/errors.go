@@ -142,7 +142,7 @@ func (r *Refusal) ZH() string {
 	case RefusedNotATester:
 		return "该用户不在测试名单中,请管理员先添加"
 	case RefusedOwnTask:
-		return "不能审批自己创建或修改的任务,请由另一位同事审批"
+		return "不能审批自己创建或修改过的任务(包括修改其模板),请由另一位同事审批"
 	case RefusedContentChanged:
 		return "内容或名单已变更,请重新查看"
 	}
@@ -199,7 +199,7 @@ func (r *Refusal) EN() string {
 	case RefusedNotATester:
 		text = fmt.Sprintf("user %s is not a tester of the app; an administrator adds testers", r.Tester)
 	case RefusedOwnTask:
-		text = "who made a task, or changed it last, cannot approve it: that takes another person"
+		text = "who made a task, or changed it or its template since it was last approved, cannot approve it: that takes another person"
 	case RefusedContentChanged:
 		text = "the task is not what was looked at: its content or its audience changed; look again"
 	default:
@@ -212,3 +212,24 @@ func (r *Refusal) EN() string {
 }
 
 func (r *Refusal) Error() string { return r.EN() }
+
+// InvalidFields collects the invalid fields of an error. ok is false if there are none, or if something else is joined with them.
+func InvalidFields(err error) (fields []*InvalidError, ok bool) {
+	if joined, is := err.(interface{ Unwrap() []error }); is {
+		for _, e := range joined.Unwrap() {
+			more, ok := InvalidFields(e)
+			if !ok {
+				return nil, false
+			}
+			fields = append(fields, more...)
+		}
+		return fields, len(fields) > 0
+	}
+	if invalid, is := err.(*InvalidError); is { //nolint:errorlint // each level is looked at in turn
+		return []*InvalidError{invalid}, true
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return InvalidFields(inner)
+	}
+	return nil, false
+}

@@ -1,9 +1,13 @@
 package push
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -39,6 +43,35 @@ const (
 	NoEnd    = int64(0)
 	EndNever = int64(math.MaxInt64)
 )
+
+// UnmarshalJSON reads what json.Marshal made of a map. A kept count has ten thousand ends, and is read with each look at it: this takes a fifth of
+// the time that the general way takes.
+func (e *Ends) UnmarshalJSON(text []byte) error {
+	pairs, isObject := bytes.CutPrefix(bytes.TrimSpace(text), []byte("{"))
+	if isObject {
+		pairs, isObject = bytes.CutSuffix(pairs, []byte("}"))
+	}
+	switch {
+	case string(text) == "null":
+		return nil
+	case !isObject:
+		return fmt.Errorf("ends of permits are no object: %.20q", text)
+	}
+	*e = make(Ends, bytes.Count(pairs, []byte(",")))
+	for pair := range bytes.SplitSeq(bytes.TrimSpace(pairs), []byte(",")) {
+		if len(pair) == 0 {
+			break // there are none
+		}
+		key, value, _ := bytes.Cut(pair, []byte(":"))
+		end, endErr := strconv.ParseInt(string(bytes.Trim(key, "\" \n")), 10, 64)
+		n, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+		if err := errors.Join(endErr, err); err != nil {
+			return fmt.Errorf("ends of permits: %w", err)
+		}
+		(*e)[end] = n
+	}
+	return nil
+}
 
 // after counts those whose permits end later than t.
 func (e Ends) after(t time.Time) (n int) {
@@ -88,7 +121,7 @@ func (f ReachFigures) At(at, now time.Time, margin time.Duration, loc *time.Loca
 		free, enough = append(free, f.Capped), append(enough, f.CappedEnough)
 	}
 	limit := at.Add(margin)
-	days := map[string]int64{}
+	days := newDays(loc)
 	for _, ends := range free {
 		there := ends.after(limit)
 		r.Reachable += there
@@ -96,7 +129,7 @@ func (f ReachFigures) At(at, now time.Time, margin time.Duration, loc *time.Loca
 		r.ExpiresBeforeSend += ends.after(now.Add(margin)) - there
 		for end, n := range ends {
 			if end > limit.UnixMicro() && end != EndNever {
-				days[day(time.UnixMicro(end), loc)] += int64(n)
+				days.add(end, n)
 			}
 		}
 	}
@@ -104,12 +137,34 @@ func (f ReachFigures) At(at, now time.Time, margin time.Duration, loc *time.Loca
 	for _, ends := range enough {
 		r.Contended -= ends.after(limit)
 	}
-	r.Expiring = make([]DayCount, 0, len(days))
-	for _, d := range slices.Sorted(maps.Keys(days)) {
-		r.Expiring = append(r.Expiring, DayCount{Day: d, Count: days[d]})
-	}
+	r.Expiring = days.counts()
 	r.Total = r.Reachable + r.NoPermit + r.NoUser + r.NoOpenID + r.DuplicateOpenID + r.Suppressed + r.Capped
 	return r
+}
+
+// days adds up by day what ends at some of ten thousand minutes. A quarter of an hour is of one day in every time zone, so that a day is worked out
+// for each of those only.
+type days struct {
+	loc      *time.Location
+	quarters map[int64]int64
+}
+
+func newDays(loc *time.Location) days { return days{loc: loc, quarters: map[int64]int64{}} }
+
+const quarter = int64(15 * time.Minute / time.Microsecond)
+
+func (d days) add(micros int64, n int) { d.quarters[micros/quarter] += int64(n) }
+
+func (d days) counts() []DayCount {
+	byDay := map[string]int64{}
+	for q, n := range d.quarters {
+		byDay[day(time.UnixMicro(q*quarter), d.loc)] += n
+	}
+	list := make([]DayCount, 0, len(byDay))
+	for _, name := range slices.Sorted(maps.Keys(byDay)) {
+		list = append(list, DayCount{Day: name, Count: byDay[name]})
+	}
+	return list
 }
 
 func day(t time.Time, loc *time.Location) string { return t.In(loc).Format(time.DateOnly) }

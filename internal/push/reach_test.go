@@ -1,6 +1,8 @@
 package push_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,4 +41,22 @@ func TestReachFigures_AnswerForAnyTime(t *testing.T) {
 	require.Equal(t, push.Reach{Reachable: 25, NoPermit: 20, Contended: 7, ExpiresBeforeSend: 6, Expiring: []push.DayCount{{Day: "2026-11-26", Count: 17}}},
 		at(15*time.Hour, 0), "the cap of another day is untouched")
 	require.Equal(t, push.Reach{Reachable: 8, NoPermit: 37, ExpiresBeforeSend: 23, Expiring: []push.DayCount{}}, at(30*24*time.Hour, 0))
+}
+
+func TestEnds_AreReadAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	for _, e := range []push.Ends{nil, {}, {push.NoEnd: 5}, {push.NoEnd: 5, 1795500000000000: 1, push.EndNever: 7}} {
+		text, err := json.Marshal(e)
+		require.NoError(t, err)
+		var back push.Ends
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, e, back)
+		var spaced push.Ends
+		require.NoError(t, json.Unmarshal([]byte(strings.NewReplacer(":", " : ", ",", " , ", "{", "{ ").Replace(string(text))), &spaced))
+		require.Equal(t, e, spaced, "as jsonb writes it")
+	}
+	for _, text := range []string{`[]`, `7`, `{"x":1}`, `{"1":"x"}`, `{"1":1.5}`, `{"1":{"2":3}}`} {
+		var e push.Ends
+		require.Error(t, json.Unmarshal([]byte(text), &e), text)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -189,6 +190,8 @@ type Task struct {
 	SentBy    *string    `json:"sent_by"`
 	// ChangedBy is who changed its content or audience last; who made it, while nobody has.
 	ChangedBy string `json:"changed_by"`
+	// Changers are all who changed what it sends, its template included, or to whom, since it was last approved.
+	Changers []string `json:"-"`
 	// ContentHash is the SHA-256, in hexadecimal digits, of the content and the audience as the task has them: what an approval is of.
 	ContentHash string    `json:"content_hash"`
 	Approval    Approval  `json:"approval"`
@@ -200,6 +203,11 @@ type Task struct {
 	TestOf  *int64  `json:"test_of"`
 	Counts  Counts  `json:"counts"`
 	Reasons []Count `json:"reasons"`
+}
+
+// MadeBy says that the task is, at least in part, this person's work, of which nobody else has approved yet: another one has to.
+func (t Task) MadeBy(person string) bool {
+	return person == t.CreatedBy || slices.Contains(t.Changers, person)
 }
 
 // Counts are a task's recipients by state. They add up to Total.
@@ -282,6 +290,14 @@ type Audience struct {
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// Figures are how many rows of the list came to what.
+func (a Audience) Figures() map[string]any {
+	return map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
+}
+
+// JobTags are what the jobs of a task bear, so that they are found in the pages of the queue.
+func JobTags(taskID int64) []string { return []string{"task_" + strconv.FormatInt(taskID, 10)} }
 
 // MaxPermits bounds the permits that are tried for one recipient.
 const MaxPermits = 3

@@ -29,9 +29,14 @@ type Account struct {
 	LastLoginAt       *time.Time
 	// DisabledAt is when it was shut out; nil while it may log in.
 	DisabledAt *time.Time
+	// TOTPAt is since when a second factor is asked for; nil where the password is enough.
+	TOTPAt *time.Time
 }
 
-const accountColumns = `id, login, name, role, app_ids, password_hash, password_changed_at, created_by, created_at, updated_at, last_login_at, disabled_at`
+// accountColumns are those of an Account, of the table account under its own name.
+const accountColumns = `account.id, account.login, account.name, account.role, account.app_ids, account.password_hash, account.password_changed_at,
+	account.created_by, account.created_at, account.updated_at, account.last_login_at, account.disabled_at,
+	(SELECT confirmed_at FROM account_totp WHERE account_totp.account_id = account.id)`
 
 // InsertAccount adds an account. A login that is taken, or is none, is an *push.InvalidError.
 func (s *Store) InsertAccount(ctx context.Context, a Account) (Account, error) {
@@ -57,11 +62,28 @@ func (s *Store) AccountByLogin(ctx context.Context, login string) (Account, erro
 	return account, wrap(err, "account %q", login)
 }
 
+// AccountByID finds an account, also one that was disabled.
+func (s *Store) AccountByID(ctx context.Context, id int64) (Account, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account WHERE id = $1`, id)
+	account, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Account])
+	return account, wrap(err, "account %d", id)
+}
+
 // Accounts lists all accounts by their login.
 func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account ORDER BY login`)
 	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Account])
 	return accounts, wrap(err, "list accounts")
+}
+
+// AccountsFor lists accounts that may log in, have one of the roles and may touch the app, but for some logins: those of the first role
+// first, at most limit.
+func (s *Store) AccountsFor(ctx context.Context, appID int32, roles, but []string, limit int) ([]Account, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT `+accountColumns+` FROM account
+		 WHERE disabled_at IS NULL AND role = ANY ($2::text[]) AND (app_ids IS NULL OR $1 = ANY (app_ids)) AND NOT login = ANY ($3::text[])
+		 ORDER BY array_position($2::text[], role), login LIMIT $4`, appID, roles, but, limit)
+	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Account])
+	return accounts, wrap(err, "list accounts for app %d", appID)
 }
 
 // SetAccountPassword replaces the password of an account and ends its sessions, all but the one with the hash keep (nil: all).

@@ -100,15 +100,17 @@ type Reject struct {
 	Value string
 	// Field and Rule are of the template's field that the row does not fit, ZH and EN say so; all empty where it is about something else.
 	Field, Rule, ZH, EN string
+	// OpenID: the row is of a list of openids.
+	OpenID bool
 }
 
 // AddRejects keeps rows that were refused. A version that was purged is push.ErrNotFound.
 func (s *Store) AddRejects(ctx context.Context, audienceID int64, rejects []Reject) error {
 	err := s.fill(ctx, audienceID, func(ctx context.Context) error {
-		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value", "field", "rule", "zh", "en"},
+		_, err := s.db(ctx).CopyFrom(ctx, pgx.Identifier{"audience_reject"}, []string{"audience_id", "line", "code", "value", "field", "rule", "zh", "en", "openid"},
 			pgx.CopyFromSlice(len(rejects), func(i int) ([]any, error) {
 				r := &rejects[i]
-				return []any{audienceID, r.Line, r.Code, r.Value, r.Field, r.Rule, r.ZH, r.EN}, nil
+				return []any{audienceID, r.Line, r.Code, r.Value, r.Field, r.Rule, r.ZH, r.EN, r.OpenID}, nil
 			}))
 		return err
 	})
@@ -166,7 +168,7 @@ func (s *Store) Audience(ctx context.Context, taskID int64) (push.Audience, erro
 // Rejects lists refused rows by line, after the one given.
 func (s *Store) Rejects(ctx context.Context, audienceID int64, afterLine, limit int) ([]Reject, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT line, code, value, field, rule, zh, en FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
+		SELECT line, code, value, field, rule, zh, en, openid FROM audience_reject WHERE audience_id = $1 AND line > $2 ORDER BY line LIMIT $3`, audienceID, afterLine, limit)
 	rejects, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Reject])
 	return rejects, wrap(err, "list rejects")
 }
@@ -192,15 +194,26 @@ func (s *Store) FillFromPermits(ctx context.Context, p PlanState, audienceID int
 const abandoned = `(a.state = 'dropped' OR a.state = 'loading' AND a.updated_at < now() - interval '1 day'
 	AND NOT EXISTS (SELECT FROM task t WHERE t.audience_id = a.id))`
 
-// PurgeDroppedAudiences removes at most limit rows of abandoned versions, and the versions once they have none.
-// It returns how many rows it removed.
+// PurgeDroppedAudiences removes at most limit rows of abandoned versions, and the versions once they have none. The units that are kept for
+// recipients whose outcome was never learnt count as used from then on: nobody can settle them any more.
 func (s *Store) PurgeDroppedAudiences(ctx context.Context, limit int) (int, error) {
 	removed := 0
 	for _, table := range []string{"recipient", "audience_reject"} {
-		tag, err := s.db(ctx).Exec(ctx, `
-			DELETE FROM `+table+` WHERE ctid = ANY (ARRAY(
-			    SELECT r.tid FROM audience a CROSS JOIN LATERAL (SELECT ctid AS tid FROM `+table+` r WHERE r.audience_id = a.id LIMIT $1) r
-			     WHERE `+abandoned+` LIMIT $1))`, limit)
+		rows := `
+			DELETE FROM ` + table + ` WHERE ctid = ANY (ARRAY(
+			    SELECT r.tid FROM audience a CROSS JOIN LATERAL (SELECT ctid AS tid FROM ` + table + ` r WHERE r.audience_id = a.id LIMIT $1) r
+			     WHERE ` + abandoned + ` LIMIT $1))`
+		if table == "recipient" {
+			rows = `
+			WITH gone AS (` + rows + ` RETURNING permit_id, state, called_at),
+			kept AS MATERIALIZED (
+			    SELECT s.id, n.n FROM (SELECT permit_id, count(*) AS n FROM gone WHERE state = 5 AND called_at IS NOT NULL AND permit_id IS NOT NULL GROUP BY 1) n
+			      JOIN subscription s ON s.id = n.permit_id ORDER BY s.id FOR NO KEY UPDATE OF s),
+			spent AS (
+			    UPDATE subscription s SET reserved = s.reserved - k.n, used = s.used + k.n, updated_at = now() FROM kept k WHERE s.id = k.id)
+			SELECT FROM gone`
+		}
+		tag, err := s.db(ctx).Exec(ctx, rows, limit)
 		if err != nil {
 			return removed, wrap(err, "purge dropped audiences")
 		}

@@ -110,17 +110,17 @@ func (s *Store) AuditTask(ctx context.Context, id int64) ([]Violation, error) {
 	return found, wrap(err, "audit task %d", id)
 }
 
-// AuditPermits looks for reserved permits whose recipient does not exist, for counters that hold fewer reserved units than recipients
-// name, or more fresh ones than there are, and for openids that are held by no call. It reads all permits once.
+// AuditPermits looks for reserved permits whose recipient does not exist, for counters whose reserved units are not as many as the recipients that
+// name them, or more fresh ones than there are, and for openids that are held by no call. It reads all permits and all recipients once.
 func (s *Store) AuditPermits(ctx context.Context) ([]Violation, error) {
 	found, err := violations(ctx, s.db(ctx), `
 		SELECT 'permit_reserved_for_nobody', 'permit ' || f.id || ', recipient ' || coalesce(f.seq::text, 'none') || ' of list ' || f.audience_id
 		  FROM form_id f LEFT JOIN recipient r ON r.audience_id = f.audience_id AND r.seq = f.seq WHERE f.state = 1 AND r.seq IS NULL
 		UNION ALL
-		SELECT 'subscription_reserved_too_few', 'subscription ' || s.id || ', reserved ' || s.reserved || ', recipients ' || n.n
-		  FROM (SELECT r.permit_id, count(*) AS n FROM task t JOIN recipient r ON r.audience_id = t.audience_id
-		         WHERE t.channel = 'subscribe' AND r.permit_id IS NOT NULL AND r.state IN (1, 5) GROUP BY 1) n
-		  JOIN subscription s ON s.id = n.permit_id WHERE s.reserved < n.n
+		SELECT 'subscription_reserved_wrong', 'subscription ' || s.id || ', reserved ' || s.reserved || ', recipients ' || coalesce(n.n, 0)
+		  FROM subscription s LEFT JOIN (
+		       SELECT permit_id, count(*) AS n FROM recipient WHERE called_at IS NOT NULL AND permit_id IS NOT NULL AND state IN (1, 5) GROUP BY 1) n
+		       ON n.permit_id = s.id WHERE s.reserved <> coalesce(n.n, 0)
 		UNION ALL
 		SELECT 'subscription_fresh_too_many', 'subscription ' || id || ', available ' || available || ', fresh ' || fresh FROM subscription WHERE fresh NOT BETWEEN 0 AND available
 		UNION ALL

@@ -1,19 +1,43 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"minipush/internal/push"
 )
+
+// Caller is who changes something: by which way it was asked for is told by ID, or by a command's name.
+type Caller struct {
+	// Name is what people read, ID tells callers apart for ever: "account:7", "token:3"; empty for a command.
+	Name, ID string
+	// Address is where the request came from: the address of a remote end, or FromCommand.
+	Address string
+}
+
+// FromCommand is the address of what a command changes.
+const FromCommand = "cli"
+
+type callerKey struct{}
+
+// WithCaller makes what is written into the audit log under ctx say who the caller is, and where the request came from.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
 
 // AuditEntry is one change: who made it, when, and what was changed.
 type AuditEntry struct {
 	ID int64
 	At time.Time
-	// Actor is the name that people read, ActorID tells actors apart for ever: "account:7"; empty for a command.
+	// Actor and ActorID are those of the [Caller]; filled in from the context where they are empty.
 	Actor, ActorID string
 	// Action is stable: "account.add", "task.pause".
 	Action string
@@ -23,20 +47,97 @@ type AuditEntry struct {
 	Object string
 	// Detail says more; no secret and no personal data. Nil is nothing.
 	Detail map[string]any
-	// Address is where the request came from; empty for a command.
+	// Address is where the request came from; filled in from the context where it is empty.
 	Address string
 }
 
 const auditColumns = `id, at, actor, actor_id, action, app_id, object, detail, address`
 
-// InsertAuditEntry writes an entry. It belongs into the transaction of the change.
+// AboutTask says that the entry is about a task.
+func (e *AuditEntry) AboutTask(t push.Task) { e.about("task", strconv.FormatInt(t.ID, 10), t.AppID) }
+
+// AboutApp says that the entry is about an app.
+func (e *AuditEntry) AboutApp(a push.App) { e.about("app", a.Key, a.ID) }
+
+// AboutSchedule says that the entry is about a schedule.
+func (e *AuditEntry) AboutSchedule(s push.Schedule) {
+	e.about("schedule", strconv.FormatInt(s.ID, 10), s.AppID)
+}
+
+func (e *AuditEntry) about(kind, key string, appID int32) { e.Object, e.AppID = kind+":"+key, &appID }
+
+// InsertAuditEntry writes an entry. It belongs into the transaction of the change. Who and from where are the caller's, if ctx has one and the
+// entry does not name somebody else.
 func (s *Store) InsertAuditEntry(ctx context.Context, e AuditEntry) error {
 	if e.Detail == nil {
 		e.Detail = map[string]any{}
 	}
+	by, _ := ctx.Value(callerKey{}).(Caller)
+	if e.Actor == "" || e.Actor == by.Name {
+		e.Actor, e.ActorID, e.Address = by.Name, cmp.Or(e.ActorID, by.ID), cmp.Or(e.Address, by.Address)
+	}
 	_, err := s.db(ctx).Exec(ctx, `INSERT INTO audit_log (actor, actor_id, action, app_id, object, detail, address) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		e.Actor, e.ActorID, e.Action, e.AppID, e.Object, e.Detail, e.Address)
 	return wrap(err, "write audit log")
+}
+
+// Audited runs a change in one transaction with its entry in the audit log: both are there or neither. What is changed and how, change may add
+// to the entry; one that it leaves without an Action is not written, for nothing was changed.
+func (s *Store) Audited(ctx context.Context, e AuditEntry, change func(ctx context.Context, e *AuditEntry) error) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := change(ctx, &e); err != nil || e.Action == "" {
+			return err
+		}
+		return s.InsertAuditEntry(ctx, e)
+	})
+}
+
+// unaudited are fields that differ without anybody's doing: when a row was written, and what came of it.
+func unaudited() []string {
+	return []string{"created_at", "updated_at", "counts", "reasons", "next_runs"}
+}
+
+// Changed is the Detail of an entry: what differs between two values, before and after, as JSON names it. Nil is nothing: of what is made there
+// is no before, of what is removed no after.
+func Changed(before, after any) map[string]any {
+	old, now := fieldsOf(before), fieldsOf(after)
+	for name := range old {
+		if slices.Contains(unaudited(), name) || reflect.DeepEqual(old[name], now[name]) {
+			delete(old, name)
+			delete(now, name)
+		}
+	}
+	for _, name := range unaudited() {
+		delete(now, name)
+	}
+	return map[string]any{"before": old, "after": now}
+}
+
+// Existing is what was found, for Changed; nil where nothing is there.
+func Existing[T any](found T, err error) (any, error) {
+	if errors.Is(err, push.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nothing is there, which is no error
+	}
+	return found, err
+}
+
+// Same says whether the Detail that Changed made is of a change that changed nothing.
+func Same(detail map[string]any) bool {
+	before, _ := detail["before"].(map[string]any)
+	after, _ := detail["after"].(map[string]any)
+	return len(before)+len(after) == 0
+}
+
+func fieldsOf(v any) map[string]any {
+	fields := map[string]any{}
+	if v == nil {
+		return fields
+	}
+	text, err := json.Marshal(v)
+	if err == nil {
+		_ = json.Unmarshal(text, &fields) // what is no object has no fields
+	}
+	return fields
 }
 
 // AuditEntries lists entries, newest first: those with an id below before (0: from the newest).
@@ -67,35 +168,22 @@ type AuditPlace struct {
 	ID int64
 }
 
-// AuditLog lists entries, newest first. The conditions are only those that are asked for, so that each is planned with its index.
+// AuditLog lists entries, newest first.
 func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]AuditEntry, error) {
-	var where []string
-	var args []any
-	arg := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	add := func(given bool, condition string, v any) {
-		if given {
-			where = append(where, condition+arg(v))
-		}
-	}
+	var c conditions
 	if f.AppIDs != nil {
-		where = append(where, "app_id = ANY ("+arg(f.AppIDs)+")")
+		c.where = append(c.where, "app_id = ANY ("+c.arg(f.AppIDs)+")")
 	}
-	add(f.Actor != "", "actor = ", f.Actor)
-	add(f.Action != "", "action = ", f.Action)
-	add(f.Object != "", "object = ", f.Object)
-	add(f.From != nil, "at >= ", f.From)
-	add(f.To != nil, "at < ", f.To)
+	c.add(f.Actor != "", "actor = ", f.Actor)
+	c.add(f.Action != "", "action = ", f.Action)
+	c.add(f.Object != "", "object = ", f.Object)
+	c.add(f.From != nil, "at >= ", f.From)
+	c.add(f.To != nil, "at < ", f.To)
 	if f.Before != nil {
-		where = append(where, "(at, id) < ("+arg(f.Before.At)+", "+arg(f.Before.ID)+")")
+		c.where = append(c.where, "(at, id) < ("+c.arg(f.Before.At)+", "+c.arg(f.Before.ID)+")")
 	}
-	sql := `SELECT ` + auditColumns + ` FROM audit_log`
-	if len(where) > 0 {
-		sql += ` WHERE ` + strings.Join(where, " AND ")
-	}
-	rows, _ := s.db(ctx).Query(ctx, sql+` ORDER BY at DESC, id DESC LIMIT `+arg(f.Limit), args...)
+	sql := `SELECT ` + auditColumns + ` FROM audit_log` + c.sql() + ` ORDER BY at DESC, id DESC LIMIT ` + c.arg(f.Limit)
+	rows, _ := s.db(ctx).Query(ctx, sql, c.args...)
 	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[AuditEntry])
 	return entries, wrap(err, "list audit log")
 }

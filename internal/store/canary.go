@@ -14,8 +14,8 @@ type Canary struct {
 	// Probe says that its next answer decides about the breaker of the app.
 	Probe bool
 	// Calls counts the calls of ended runs that the platform answered, Sent those that were sent, Refused the last in a row that
-	// refused the recipient.
-	Calls, Sent, Refused int
+	// refused the recipient, Unpermitted those who allow no message.
+	Calls, Sent, Refused, Unpermitted int
 }
 
 // canaryColumns are a Canary in the statement that takes the lease of chunk c of task t.
@@ -23,13 +23,13 @@ const canaryColumns = `
 	t.canary_passed_at IS NULL,
 	CASE WHEN t.canary_passed_at IS NULL THEN c.no <= (SELECT min(o.no) FROM chunk o WHERE o.task_id = c.task_id AND o.state IN ('queued', 'running')) ELSE false END,
 	CASE WHEN t.canary_passed_at IS NULL THEN EXISTS (SELECT FROM breaker b WHERE b.app_id = t.app_id AND b.probe_task = t.id) ELSE false END,
-	t.canary_calls, t.canary_sent, t.canary_refused`
+	t.canary_calls, t.canary_sent, t.canary_refused, t.canary_unpermitted`
 
 // SaveCanary keeps how far the canary has come, for the next run.
 func (s *Store) SaveCanary(ctx context.Context, taskID int64, c Canary) error {
 	_, err := s.db(ctx).Exec(ctx, `
-		UPDATE task SET canary_calls = $2, canary_sent = $3, canary_refused = $4
-		 WHERE id = $1 AND state = 'sending' AND canary_passed_at IS NULL`, taskID, c.Calls, c.Sent, c.Refused)
+		UPDATE task SET canary_calls = $2, canary_sent = $3, canary_refused = $4, canary_unpermitted = $5
+		 WHERE id = $1 AND state = 'sending' AND canary_passed_at IS NULL`, taskID, c.Calls, c.Sent, c.Refused, c.Unpermitted)
 	return wrap(err, "save canary of task %d", taskID)
 }
 

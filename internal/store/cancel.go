@@ -14,7 +14,7 @@ func (s *Store) CanceledTasks(ctx context.Context) ([]int64, error) {
 	return ids, wrap(err, "list canceled tasks")
 }
 
-// CancelChunk settles one chunk of a canceled task that no run holds: pending and waiting rows become skipped (canceled);
+// CancelChunk settles one chunk of a canceled task that no run holds. An openid of a dead run stays taken until nobody can still be calling it: pending and waiting rows become skipped (canceled);
 // ambiguous ones and those in doubt, for which no further call is made, become unknown and keep their permits. more is false once there is no
 // such chunk. It takes the chunk's lock first, as a run does.
 func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err error) {
@@ -30,7 +30,7 @@ func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err e
 			return err
 		}
 		_, err = s.db(ctx).Exec(ctx, `
-			WITH over AS (DELETE FROM openid_call WHERE audience_id = $3 AND seq >= $4 AND seq < $5),
+			WITH over AS (`+letGo(`audience_id = $3 AND seq >= $4 AND seq < $5 AND free_at <= clock_timestamp()`)+`),
 			gone AS (
 			    UPDATE recipient SET state = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 5 ELSE 4 END,
 			           reason = CASE WHEN ambiguous OR in_doubt OR state = 1 THEN 14 ELSE 7 END, retry_at = NULL, updated_at = clock_timestamp()

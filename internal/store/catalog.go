@@ -75,12 +75,15 @@ func scanTemplate(row pgx.CollectableRow) (push.Template, error) {
 
 const templateColumns = `a.key, t.template_id, t.channel, t.name, t.page, t.fields, t.long_term, t.synced_at, t.gone_at, t.created_at, t.updated_at`
 
-// UpsertTemplate writes a template.
+// UpsertTemplate writes a template. Where it turns into a long-term one, or back, the counters of what people have accepted have yet to follow
+// ([Store.RealignSubscriptions]).
 func (s *Store) UpsertTemplate(ctx context.Context, appID int32, t push.Template) (push.Template, error) {
 	_, err := s.db(ctx).Exec(ctx, `
-		INSERT INTO template (app_id, template_id, channel, name, page, fields, long_term, synced_at, gone_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		INSERT INTO template AS t (app_id, template_id, channel, name, page, fields, long_term, synced_at, gone_at, realign_after)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $7 THEN 0 END)
 		ON CONFLICT (app_id, template_id) DO UPDATE SET channel = excluded.channel, name = excluded.name, page = excluded.page,
-		       fields = excluded.fields, long_term = excluded.long_term, synced_at = excluded.synced_at, gone_at = excluded.gone_at, updated_at = now()`,
+		       fields = excluded.fields, long_term = excluded.long_term, synced_at = excluded.synced_at, gone_at = excluded.gone_at, updated_at = now(),
+		       realign_after = CASE WHEN t.long_term <> excluded.long_term THEN 0 ELSE t.realign_after END`,
 		appID, t.TemplateID, t.Channel, t.Name, t.Page, t.Fields, t.LongTerm, t.SyncedAt, t.GoneAt)
 	if err != nil {
 		return push.Template{}, wrap(err, "upsert template %q", t.TemplateID)

@@ -197,7 +197,7 @@ func scanRun(rows pgx.Rows, run *Run) (ok bool, err error) {
 	_, err = pgx.ForEachRow(rows, []any{
 		&run.No, &run.Lease, &run.Lo, &run.Hi, &run.AudienceID, &run.AppID, &run.Left, &run.Generation, &run.Priority,
 		&run.Waiting, &run.Waits, &run.Resend, &run.Channel, &run.TemplateID,
-		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused,
+		&run.Canary.On, &run.Canary.Turn, &run.Canary.Probe, &run.Canary.Calls, &run.Canary.Sent, &run.Canary.Refused, &run.Canary.Unpermitted,
 	}, func() error { ok = true; return nil })
 	return ok, err
 }
@@ -270,7 +270,8 @@ func (s *Store) recoverUnsure(ctx context.Context, run Run) error {
 		           retry_at = CASE WHEN p.again THEN clock_timestamp() + $7::interval END, updated_at = clock_timestamp()
 		      FROM p WHERE x.ctid = p.rid),
 		spent AS (UPDATE subscription SET `+subscriptionPermits.spend+` WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE again)) AND `+subscriptionPermits.held+`),
-		over AS (UPDATE openid_call SET free_at = clock_timestamp() + $7::interval WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND free_at IS NULL),
+		over AS (UPDATE openid_call SET free_at = clock_timestamp() + $7::interval
+		          WHERE ctid = ANY (ARRAY(`+inOrder(`audience_id = $1 AND seq >= $2 AND seq < $3 AND free_at IS NULL`)+`))),
 		n AS (SELECT count(*) FILTER (WHERE again) AS again, count(*) FILTER (WHERE NOT again) AS unsure FROM p)
 		UPDATE chunk SET sending = sending - n.again - n.unsure, pending = pending + n.again, unknown = unknown + n.unsure,
 		       reasons = add_reasons(reasons, jsonb_strip_nulls(jsonb_build_object('14', nullif(n.unsure, 0))))

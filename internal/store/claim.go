@@ -117,9 +117,10 @@ type miss struct {
 // claimFreshOf is the statement of claimFresh for a channel. Each look-up is a probe of an index under LIMIT, each update goes by
 // ctid, so that no statistics can turn the plan into one that reads the table. A row whose openid belonged to another user before is
 // held against what that user got in this task. Where the platform takes one call at a time for an openid, the row takes its openid
-// as well, in the order of the openids, so that two claims do not wait for each other crosswise; whoever finds it taken stays pending.
+// as well, in the order of the openids, as all do who let go of one ([letGo]), so that no two wait for each other crosswise; whoever
+// finds it taken stays pending. It writes when the call begins, by which an event finds it.
 func claimFreshOf(k *permits) string {
-	busy, claimed, look, reported := "", "", "", ""
+	busy, claimed, look, reported, called := "", "", "", "", ""
 	id := "coalesce(p.id, 0)"
 	if k.oneCall {
 		busy = `
@@ -129,6 +130,7 @@ func claimFreshOf(k *permits) string {
 		        WHERE openid_call.free_at <= clock_timestamp() RETURNING seq),`
 		claimed, look = " JOIN busy b ON b.seq = p.seq", " LEFT JOIN busy b ON b.seq = p.seq"
 		id = "CASE WHEN b.seq IS NULL THEN 0 ELSE p.id END"
+		called = ", called_at = clock_timestamp()"
 		// Whoever is to be sent to again waits for an event that came in and has not found its recipient yet: it may be of the first call.
 		reported = `
 		       AND NOT (r.in_doubt AND EXISTS (SELECT FROM sent_event e WHERE e.openid = r.openid AND e.app_id = $5 AND e.settled_at IS NULL))`
@@ -155,7 +157,7 @@ func claimFreshOf(k *permits) string {
 		       AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())` + reported + `),` + busy + `
 		permit AS (UPDATE ` + k.table + ` f SET ` + k.take + ` FROM p` + claimed + ` WHERE f.ctid = p.fid RETURNING 1),
 		ahead AS (
-		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL
+		    UPDATE recipient x SET state = 1, attempt = x.attempt + 1, permit_id = p.id, openid = p.openid, lease = $4, retry_at = NULL` + called + `
 		      FROM p` + claimed + ` WHERE x.ctid = p.rid AND p.id IS NOT NULL RETURNING 1),
 		counted AS (
 		    UPDATE chunk SET pending = pending - n.claimed, sending = sending + n.claimed

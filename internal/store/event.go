@@ -73,24 +73,28 @@ type Claimant struct {
 
 // UnclaimedEvents lists at most limit events that were received longer than wait ago, whose openid has no call in flight, so that the outcome of
 // theirs is written, and that belong to no msgid that is known; with the recipient that each may be about: of its openid and template,
-// unsettled, and called near that time (from before the event's time, to after), whoever of the app's users has the openid by now. With one call in flight for an openid there is one at most;
-// of several the one whose call ended first after the event, which was under way then.
-func (s *Store) UnclaimedEvents(ctx context.Context, wait, before, after time.Duration, limit int) ([]Claimant, error) {
+// unsettled, and called at that time: not later than the event but for skew, which is how far the platform's clock may be behind, and not longer than span
+// before it. Of a recipient in doubt an earlier call may be meant, so that any time since the task's start will do. It counts who had the
+// openid then, whoever of the app's users has it by now. Of several the one whose call began last is it.
+// Each look-up is a probe of an index that no statistics can turn into a scan.
+func (s *Store) UnclaimedEvents(ctx context.Context, wait, skew, span time.Duration, limit int) ([]Claimant, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT e.msgid, e.openid, e.template_id, e.code, e.at, e.app_id, coalesce(r.task_id, 0), coalesce(r.no, 0), coalesce(r.seq, 0), r.seq IS NOT NULL
 		  FROM (SELECT * FROM sent_event e WHERE settled_at IS NULL AND received_at < clock_timestamp() - $1::interval
-		           AND NOT EXISTS (SELECT FROM openid_call c WHERE c.openid = e.openid AND c.app_id = e.app_id AND c.free_at IS NULL)
-		           AND NOT EXISTS (SELECT FROM recipient r WHERE r.msgid = e.msgid AND r.openid = e.openid) ORDER BY received_at LIMIT $4) e
+		           AND (SELECT true FROM openid_call c WHERE c.openid = e.openid AND c.app_id = e.app_id AND c.free_at IS NULL LIMIT 1) IS NULL
+		           AND (SELECT true FROM recipient r WHERE r.msgid = e.msgid AND r.openid = e.openid LIMIT 1) IS NULL ORDER BY received_at LIMIT $4) e
 		  LEFT JOIN LATERAL (
 		       SELECT t.id AS task_id, (r.seq / t.chunk_size)::int AS no, r.seq FROM (
 		              SELECT user_id FROM app_user WHERE app_id = e.app_id AND openid = e.openid UNION
 		              SELECT user_id FROM openid_move WHERE app_id = e.app_id AND openid = e.openid) u
-		         JOIN recipient r ON r.user_id = u.user_id JOIN task t ON t.audience_id = r.audience_id
+		        CROSS JOIN LATERAL (SELECT * FROM recipient WHERE user_id = u.user_id OFFSET 0) r
+		        CROSS JOIN LATERAL (SELECT * FROM task WHERE audience_id = r.audience_id LIMIT 1) t
 		        WHERE r.openid = e.openid AND t.app_id = e.app_id AND t.template_id = e.template_id
 		          AND t.channel = 'subscribe' AND t.chunk_size IS NOT NULL AND r.msgid IS NULL AND (r.state = 5 OR r.state IN (0, 6) AND r.in_doubt)
-		          AND r.updated_at BETWEEN e.at - $2::interval AND e.at + $3::interval
-		        ORDER BY r.updated_at < e.at, abs(extract(epoch FROM r.updated_at - e.at)) LIMIT 1) r ON true
-		 ORDER BY e.received_at`, wait, before, after, limit)
+		          AND e.at >= CASE WHEN r.in_doubt THEN t.started_at ELSE coalesce(r.called_at, r.updated_at) END - $2::interval
+		          AND e.at <= coalesce(r.called_at, r.updated_at) + $3::interval
+		        ORDER BY r.called_at > e.at + interval '1 s', abs(extract(epoch FROM r.called_at - e.at)) LIMIT 1) r ON true
+		 ORDER BY e.received_at`, wait, skew, span, limit)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Claimant, err error) {
 		return c, row.Scan(&c.Event.MsgID, &c.Event.OpenID, &c.Event.TemplateID, &c.Event.Code, &c.Event.At, &c.AppID, &c.Chunk.TaskID, &c.Chunk.No, &c.Seq, &c.Found)
 	})

@@ -74,7 +74,7 @@ func recordOutcomesOf(k *permits) string {
 	over := ""
 	if k.oneCall {
 		over = `
-	over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq >= $2 AND seq < $3 AND ($5::smallint[])[seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)),`
+	over AS (` + letGo(`audience_id = $1 AND seq >= $2 AND seq < $3 AND ($5::smallint[])[seq - $2 + 1] >= 0 AND EXISTS (SELECT FROM held)`) + `),`
 	}
 	return `
 	WITH held AS (

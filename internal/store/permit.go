@@ -68,8 +68,9 @@ var (
 		take:  `available = available - ` + aUnit + `, fresh = 0, reserved = reserved + 1, updated_at = now()`,
 		spend: `reserved = reserved - 1, used = used + 1, updated_at = now()`,
 		// What was reported after the claim was not there for the platform to refuse: it stays.
-		die: `reserved = reserved - 1, suspect = suspect + CASE WHEN long_term THEN 0 ELSE available - fresh + 1 END,
-			suspect_at = CASE WHEN long_term THEN suspect_at ELSE now() END, available = CASE WHEN long_term THEN available ELSE fresh END, updated_at = now()`,
+		// Of a long-term template there is one unit, which a claim does not take.
+		die: `reserved = reserved - 1, suspect = CASE WHEN long_term THEN greatest(suspect, available - fresh) ELSE suspect + available - fresh + 1 END,
+			suspect_at = now(), available = fresh, updated_at = now()`,
 		free:    `reserved = reserved - 1, available = available + ` + aUnit + `, updated_at = now()`,
 		held:    `reserved > 0`,
 		holder:  `openid`,

@@ -37,22 +37,26 @@ const maxRivals = 50
 
 // reachParts are what the two ways of counting differ in. Parameters: $1 list, $2 app, $3 margin, $4 whether anybody is suppressed, $5 cap,
 // $6 zone, $7 task, $8 template, $9 lists of rivals, $10 how many rivals want everyone.
-type reachParts struct{ suppressed, capped, from, stock, rivals string }
+type reachParts struct{ user, suppressed, capped, from, stock, rivals string }
 
 func probed(k *permits) reachParts {
 	return reachParts{
+		// LIMIT keeps it a probe: joined plainly it is a hash of all users once the plan is made for a list of any length.
+		user:       `LEFT JOIN LATERAL (SELECT u.user_id, u.openid, u.moved FROM app_user u WHERE u.app_id = $2 AND u.user_id = r.user_id LIMIT 1) u ON true`,
 		suppressed: `EXISTS (` + isSuppressed("$4", "$2", "u.user_id", "u.openid") + `)`,
 		capped:     `EXISTS (` + isCapped("$5::int", "$2", "u.openid", dayOf("now()", "$6"), "$7::bigint") + `)`,
 		from: ` LEFT JOIN LATERAL (SELECT ` + k.stock + ` AS stock FROM ` + k.table + ` f WHERE u.openid IS NOT NULL AND $8::text IS NOT NULL
 			AND ` + k.usable("$2", "u.user_id", "u.openid", "$8", "now()", "$3") + `) p ON true`,
-		rivals: `(SELECT count(*)::int FROM unnest($9::bigint[]) v(id) CROSS JOIN LATERAL (
-			SELECT FROM recipient o WHERE o.user_id = r.user_id AND o.audience_id = v.id AND o.state IN (0, 6) LIMIT 1) o)`,
+		// One without a permit has none that others could want.
+		rivals: `CASE WHEN p.stock IS NULL THEN 0 ELSE (SELECT count(*)::int FROM unnest($9::bigint[]) v(id) CROSS JOIN LATERAL (
+			SELECT FROM recipient o WHERE o.user_id = r.user_id AND o.audience_id = v.id AND o.state IN (0, 6) LIMIT 1) o) END`,
 	}
 }
 
 // scanned joins by hash what the other way probes. Each side is read once, whatever the statistics say (see scanWays).
 func scanned(k *permits) reachParts {
 	return reachParts{
+		user:       `LEFT JOIN app_user u ON u.app_id = $2 AND u.user_id = r.user_id`,
 		suppressed: `(su.user_id IS NOT NULL OR so.openid IS NOT NULL)`,
 		capped:     `uc.openid IS NOT NULL`,
 		from: `
@@ -98,7 +102,7 @@ func reachSQL(t push.Task, way ReachWay) string {
 		       WHEN ` + parts.capped + ` THEN 5 ELSE 6 END AS class,
 		       p.stock, $10::int + ` + parts.rivals + ` AS rivals
 		  FROM (` + audience + `) r
-		  LEFT JOIN app_user u ON u.app_id = $2 AND u.user_id = r.user_id` + parts.from + ` OFFSET 0) x
+		  ` + parts.user + parts.from + ` OFFSET 0) x
 		 WHERE ` + all + ` OFFSET 0) x
 		 GROUP BY GROUPING SETS ((class, last), (class, enough))`
 }

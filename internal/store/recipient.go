@@ -24,7 +24,8 @@ type RecipientFilter struct {
 
 // recipientPage selects a page of recipients. No index names a state: a page by state or reason walks the chunks whose counters
 // say that they hold some. The counters also say how many chunks make up the page, so that it is put in order by a sort of hardly
-// more rows than it has: neither what it holds nor what it costs hangs on the plan. A chunk that the page begins in counts for nothing.
+// more rows than it has: neither what it holds nor what it costs hangs on the plan. A chunk that the page begins in counts for nothing. A list
+// that has no chunks yet has no gaps either, so that the numbers say which rows the page has.
 var recipientPage = `
 	SELECT p.seq, p.user_id, p.openid, p.state, p.attempt, p.ambiguous, p.inferred, p.in_doubt, (SELECT f.form_id FROM form_id f WHERE f.id = p.permit_id AND f.audience_id = p.audience_id),
 	       coalesce(p.reason, 0), p.platform_code, p.rid, p.note, p.msgid, (ARRAY['delivered', 'failed'])[p.delivery], p.sent_at, p.made_at, coalesce(p.updated_at, p.made_at), p.vars
@@ -41,7 +42,7 @@ var recipientPage = `
 	                       WHERE c.task_id = t.id AND c.hi > $2::int + 1) n
 	                WHERE n.n > 0 AND n.upto - n.n < $6
 	               UNION ALL
-	               SELECT 0, 2147483647 WHERE t.planned_at IS NULL AND $3 <= 0 AND $4 = 0) c
+	               SELECT $2::int + 1, least($2::bigint + 1 + $6, 2147483647)::int WHERE t.planned_at IS NULL AND $3 <= 0 AND $4 = 0) c
 	         CROSS JOIN LATERAL (
 	               SELECT * FROM recipient r WHERE r.audience_id = t.audience_id AND r.seq >= greatest(c.lo, $2::int + 1) AND r.seq < c.hi
 	                  AND ($3 < 0 OR r.state = $3) AND ($4 = 0 OR r.reason = $4) ORDER BY r.seq LIMIT $6) r

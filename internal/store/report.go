@@ -35,7 +35,7 @@ type ReportLine struct {
 const MaxReportLines = 1000
 
 // Report adds up the tasks that started in [from, to), of some apps (nil is all), by group. A day is one of the zone. It reads the counters of chunks, and
-// no recipient.
+// no recipient. Tests are not among them.
 func (s *Store) Report(ctx context.Context, by ReportBy, appIDs []int32, from, to time.Time, zone string) ([]ReportLine, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
 		SELECT g.key, (array_agg(g.name ORDER BY g.id DESC))[1], count(*)::int, sum(c.total)::bigint, sum(c.sent)::bigint, sum(c.failed)::bigint,
@@ -46,7 +46,7 @@ func (s *Store) Report(ctx context.Context, by ReportBy, appIDs []int32, from, t
 		                    ELSE CASE WHEN EXISTS (SELECT FROM schedule_tick k WHERE k.task_id = t.id) THEN 'schedule' WHEN t.source_task_id IS NOT NULL THEN 'copy' ELSE 'person' END
 		               END AS key,
 		               CASE $1 WHEN 'product' THEN coalesce(t.product_title, '') WHEN 'template' THEN coalesce(t.template_name, '') ELSE '' END AS name
-		          FROM task t WHERE t.started_at >= $3 AND t.started_at < $4 AND ($2::int[] IS NULL OR t.app_id = ANY ($2))) g
+		          FROM task t WHERE t.kind = 'push' AND t.started_at >= $3 AND t.started_at < $4 AND ($2::int[] IS NULL OR t.app_id = ANY ($2))) g
 		 CROSS JOIN LATERAL (
 		       SELECT coalesce(sum(hi - lo), 0) AS total, coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped,
 		              coalesce(sum(unknown), 0) AS unknown, coalesce(sum(pending + waiting + sending), 0) AS open

@@ -15,30 +15,47 @@ type Session struct {
 	ExpiresAt  time.Time
 }
 
-// InsertSession notes a login by the hash of its cookie, and that the account has logged in. It ends after lifetime.
-func (s *Store) InsertSession(ctx context.Context, hash []byte, accountID int64, lifetime time.Duration) error {
+// InsertSession notes a login by the hash of its cookie, and that the account has logged in. It ends after lifetime. Nothing is written, and
+// the error is push.ErrNotFound, where the account is no longer as it was when its person was asked: shut out, with another password, or,
+// where no second factor was asked for (second), with one. So a login loses against any of these that happens at the same time.
+func (s *Store) InsertSession(ctx context.Context, hash []byte, a Account, second bool, lifetime time.Duration) error {
 	err := s.InTx(ctx, func(ctx context.Context) error {
-		_, err := s.db(ctx).Exec(ctx, `INSERT INTO session (hash, account_id, expires_at) VALUES ($1, $2, now() + $3::interval)`, hash, accountID, lifetime)
+		// The lock comes first: what is asked below it is seen as it is now.
+		var id int64
+		err := s.db(ctx).QueryRow(ctx, `
+			SELECT id FROM account WHERE id = $1 AND password_changed_at = $2 AND disabled_at IS NULL FOR NO KEY UPDATE`, a.ID, a.PasswordChangedAt).Scan(&id)
 		if err != nil {
 			return err
 		}
-		return s.NoteLogin(ctx, accountID)
+		err = s.db(ctx).QueryRow(ctx, `
+			INSERT INTO session (hash, account_id, expires_at) SELECT $1, $2, now() + $3::interval
+			 WHERE $4 OR NOT EXISTS (SELECT FROM account_totp WHERE account_id = $2 AND confirmed_at IS NOT NULL) RETURNING account_id`,
+			hash, a.ID, lifetime, second).Scan(&id)
+		if err != nil {
+			return err
+		}
+		return s.NoteLogin(ctx, a.ID)
 	})
 	return wrap(err, "insert session")
+}
+
+// RenewSession gives a session another cookie, by its hash.
+func (s *Store) RenewSession(ctx context.Context, old, hash []byte) error {
+	_, err := s.db(ctx).Exec(ctx, `UPDATE session SET hash = $2 WHERE hash = $1`, old, hash)
+	return wrap(err, "renew session")
 }
 
 // SessionByHash finds a session that is in force: not over, used within idle, of an account that may log in.
 func (s *Store) SessionByHash(ctx context.Context, hash []byte, idle time.Duration) (Session, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT a.id, a.login, a.name, a.role, a.app_ids, a.password_hash, a.password_changed_at, a.created_by, a.created_at, a.updated_at, a.last_login_at,
-		       a.disabled_at, s.created_at, s.last_used_at, s.expires_at
-		  FROM session s JOIN account a ON a.id = s.account_id
-		 WHERE s.hash = $1 AND s.expires_at > now() AND s.last_used_at > now() - $2::interval AND a.disabled_at IS NULL`, hash, idle)
+		SELECT `+accountColumns+`, s.created_at, s.last_used_at, s.expires_at
+		  FROM session s JOIN account ON account.id = s.account_id
+		 WHERE s.hash = $1 AND s.expires_at > now() AND s.last_used_at > now() - $2::interval AND account.disabled_at IS NULL`, hash, idle)
 	session, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (Session, error) {
 		var n Session
 		a := &n.Account
 		return n, row.Scan(&a.ID, &a.Login, &a.Name, &a.Role, &a.AppIDs, &a.PasswordHash, &a.PasswordChangedAt, &a.CreatedBy, &a.CreatedAt,
-			&a.UpdatedAt, &a.LastLoginAt, &a.DisabledAt, &n.CreatedAt, &n.LastUsedAt, &n.ExpiresAt)
+			&a.UpdatedAt, &a.LastLoginAt, &a.DisabledAt, &a.TOTPAt, &n.CreatedAt, &n.LastUsedAt, &n.ExpiresAt)
 	})
 	return session, wrap(err, "session")
 }

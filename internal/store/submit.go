@@ -100,7 +100,7 @@ func (s *Store) MissTask(ctx context.Context, id int64, note string) (bool, erro
 }
 
 // afresh, in an UPDATE of task, makes its next calls a canary again.
-const afresh = `canary_passed_at = NULL, canary_calls = 0, canary_sent = 0, canary_refused = 0`
+const afresh = `canary_passed_at = NULL, canary_calls = 0, canary_sent = 0, canary_refused = 0, canary_unpermitted = 0`
 
 // PauseTask adds a cause to a task that is sending or paused. It is false if the task is in neither state. What a breaker paused is
 // started anew with a canary; the cause goes only with a person's resume, whatever the app's own breaker says.
@@ -109,7 +109,8 @@ func (s *Store) PauseTask(ctx context.Context, id int64, cause push.Cause, note 
 		UPDATE task SET state = 'paused', causes = CASE WHEN $2 = ANY (causes) THEN causes ELSE causes || $2 END,
 		       note = CASE WHEN $3 = '' THEN note ELSE $3 END, breaker_heals = breaker_heals AND $2 <> 'breaker', updated_at = now(),
 		       canary_passed_at = CASE WHEN $2 <> 'breaker' THEN canary_passed_at END, canary_calls = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_calls END,
-		       canary_sent = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_sent END, canary_refused = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_refused END
+		       canary_sent = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_sent END, canary_refused = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_refused END,
+		       canary_unpermitted = CASE WHEN $2 = 'breaker' THEN 0 ELSE canary_unpermitted END
 		 WHERE id = $1 AND state IN ('sending', 'paused')`, id, string(cause), note)
 	return tag.RowsAffected() == 1, wrap(err, "pause task %d", id)
 }

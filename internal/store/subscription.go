@@ -17,7 +17,8 @@ type SubscriptionReport struct {
 	// Accepted is one more message that the person allows; for a long-term template, any number. TurnedOff ends what was allowed. With
 	// neither the person only declined to allow one more.
 	Accepted, TurnedOff bool
-	// At is when; zero is now. What was turned off before the last acceptance stays accepted: reports come late, and again.
+	// At is when; zero is now. What was turned off before the last acceptance stays accepted, and what was accepted before it was last turned
+	// off counts no more: reports come late, and again.
 	At time.Time
 }
 
@@ -46,12 +47,15 @@ func (s *Store) InsertSubscriptions(ctx context.Context, appID int32, reports []
 		      FROM n JOIN added USING (id) GROUP BY 1, 2),
 		kept AS (
 		    INSERT INTO subscription AS s (app_id, openid, template_id, available, fresh, long_term, off_at, accepted_at)
-		    SELECT $1, m.openid, m.template_id, CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END, CASE WHEN t.long_term THEN 0 ELSE m.units END, t.long_term, m.off_at, m.accepted_at
+		    SELECT $1, m.openid, m.template_id, n.units, n.units, t.long_term, m.off_at, m.accepted_at
 		      FROM summed m CROSS JOIN LATERAL (SELECT coalesce((SELECT long_term FROM template WHERE app_id = $1 AND template_id = m.template_id), false) AS long_term) t
+		      CROSS JOIN LATERAL (SELECT CASE WHEN t.long_term THEN least(m.units, 1) ELSE m.units END AS units) n
 		     WHERE m.units > 0 OR m.off_at IS NOT NULL ORDER BY m.openid, m.template_id
 		    ON CONFLICT (openid, app_id, template_id) DO UPDATE SET long_term = excluded.long_term, off_at = greatest(s.off_at, excluded.off_at), accepted_at = greatest(s.accepted_at, excluded.accepted_at), updated_at = now(),
-		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END,
-		       fresh = CASE WHEN excluded.long_term THEN 0 WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.fresh ELSE s.fresh + excluded.fresh END,
+		       available = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.available WHEN excluded.accepted_at < s.off_at THEN s.available
+		                        WHEN excluded.long_term THEN greatest(s.available, excluded.available) ELSE s.available + excluded.available END,
+		       fresh = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN excluded.fresh WHEN excluded.accepted_at < s.off_at THEN s.fresh
+		                    WHEN excluded.long_term THEN greatest(s.fresh, excluded.fresh) ELSE s.fresh + excluded.fresh END,
 		       suspect = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN 0 ELSE s.suspect END,
 		       suspect_at = CASE WHEN excluded.off_at >= coalesce(s.accepted_at, '-infinity') THEN NULL ELSE s.suspect_at END)
 		SELECT count(*) FROM added`, appID, ids, openIDs, templates, accepted, off, at).Scan(&added)
@@ -88,26 +92,29 @@ func (s *Store) RetrySuspects(ctx context.Context, appID int32, templateID strin
 	return r, wrap(err, "retry suspect units of app %d", appID)
 }
 
-// RealignSubscriptions makes the counters of a template follow its long_term as it is now: those of at most limit counters, of whatever
-// template, with an id above after. It returns where the next page begins, zero after the last one. Whoever has accepted a template that is a
-// long-term one after all, and has neither turned it off since nor been refused, accepts it for good.
-func (s *Store) RealignSubscriptions(ctx context.Context, appID int32, templateID string, after int64, limit int) (last int64, err error) {
-	var read int
+// RealignSubscriptions makes the counters of a template follow its last change of long_term, where they have not yet: those of the next
+// limit counters, of whatever template. How far it has come is in the template's row, so that whoever comes next goes on. It takes one template
+// of the app (0: of any), and is false where there is none. Whoever has accepted a template that is a long-term one after all, and has neither
+// turned it off since nor been refused, accepts it for good.
+func (s *Store) RealignSubscriptions(ctx context.Context, appID int32, limit int) (some bool, err error) {
 	err = s.db(ctx).QueryRow(ctx, `
-		WITH t AS (SELECT long_term FROM template WHERE app_id = $1 AND template_id = $2),
-		page AS MATERIALIZED (SELECT id, app_id = $1 AND template_id = $2 AS wanted FROM subscription WHERE id > $3 ORDER BY id LIMIT $4),
+		WITH t AS MATERIALIZED (
+		    SELECT app_id, template_id, long_term, realign_after FROM template
+		     WHERE realign_after IS NOT NULL AND ($1 = 0 OR app_id = $1) ORDER BY app_id, template_id LIMIT 1 FOR NO KEY UPDATE),
+		page AS MATERIALIZED (SELECT id FROM subscription WHERE id > (SELECT realign_after FROM t) ORDER BY id LIMIT $2),
 		locked AS MATERIALIZED (
-		    SELECT s.id FROM page JOIN subscription s ON s.id = page.id CROSS JOIN t WHERE page.wanted AND s.long_term <> t.long_term ORDER BY s.id FOR UPDATE OF s),
+		    SELECT s.id FROM page JOIN subscription s ON s.id = page.id JOIN t ON s.app_id = t.app_id AND s.template_id = t.template_id
+		     WHERE s.long_term <> t.long_term ORDER BY s.id FOR UPDATE OF s),
 		aligned AS (
 		    UPDATE subscription s SET long_term = t.long_term, fresh = 0, updated_at = now(),
 		           available = CASE WHEN NOT t.long_term THEN s.available
 		                            WHEN s.available > 0 OR s.suspect = 0 AND s.accepted_at > coalesce(s.off_at, '-infinity') THEN 1 ELSE 0 END
-		      FROM locked, t WHERE s.id = locked.id)
-		SELECT count(*), coalesce(max(id), 0) FROM page`, appID, templateID, after, limit).Scan(&read, &last)
-	if read < limit {
-		last = 0
-	}
-	return last, wrap(err, "realign subscriptions of template %q", templateID)
+		      FROM locked, t WHERE s.id = locked.id),
+		moved AS (
+		    UPDATE template x SET realign_after = CASE WHEN n.read = $2 THEN n.last END
+		      FROM t, (SELECT count(*) AS read, max(id) AS last FROM page) n WHERE x.app_id = t.app_id AND x.template_id = t.template_id)
+		SELECT EXISTS (SELECT FROM t)`, appID, limit).Scan(&some)
+	return some, wrap(err, "realign subscriptions")
 }
 
 // SubscriptionStock counts the units of an app by template: of those that it has, and of those for which the platform reported something.
@@ -122,6 +129,17 @@ func (s *Store) SubscriptionStock(ctx context.Context, appID int32) ([]push.Temp
 		 ORDER BY 1`, appID)
 	stock, err := pgx.CollectRows(rows, pgx.RowToStructByPos[push.TemplateStock])
 	return stock, wrap(err, "subscription stock")
+}
+
+// inOrder locks the openids of calls in the order in which claims take them, whatever the order of the recipients is: whoever lets go of
+// several while another claims them must not wait for it crosswise.
+func inOrder(condition string) string {
+	return `SELECT ctid FROM openid_call WHERE ` + condition + ` ORDER BY openid FOR UPDATE`
+}
+
+// letGo frees the openids of calls that have ended.
+func letGo(condition string) string {
+	return `DELETE FROM openid_call WHERE ctid = ANY (ARRAY(` + inOrder(condition) + `))`
 }
 
 // PurgeOpenIDCalls removes at most limit openids that are free again.

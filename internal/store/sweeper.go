@@ -176,19 +176,27 @@ func (s *Store) CountRecipients(ctx context.Context) (map[push.RecipientState]in
 	return counts, wrap(err, "count recipients")
 }
 
-// PermitCount is how many formIds an app holds in a state; "expired" are those that the cron entry has yet to remove.
+// PermitCount is how many messages an app may send, or has sent, by a channel and the state of the permit. Of formIds "expired" are those
+// that the cron entry has yet to remove; of subscriptions "suspect" are units set aside, and "long_term" people who accept for good.
 type PermitCount struct {
-	App   string
-	State string
-	Count int64
+	App     string
+	Channel push.Channel
+	State   string
+	Count   int64
 }
 
-// CountPermits counts formIds by app and state.
+// CountPermits counts permits by app, channel and state, in one pass over each table.
 func (s *Store) CountPermits(ctx context.Context) ([]PermitCount, error) {
 	rows, _ := s.db(ctx).Query(ctx, `
-		SELECT a.key, CASE WHEN f.state = 0 AND f.expires_at <= now() THEN 'expired'
-		                   ELSE (ARRAY['available', 'reserved', 'used', 'invalid'])[f.state + 1] END, count(*)
-		  FROM form_id f JOIN app a ON a.id = f.app_id GROUP BY 1, 2 ORDER BY 1, 2`)
+		SELECT a.key, 'form_id', CASE WHEN f.expired THEN 'expired' ELSE (ARRAY['available', 'reserved', 'used', 'invalid'])[f.state + 1] END, f.n
+		  FROM (SELECT app_id, state, state = 0 AND expires_at <= now() AS expired, count(*) AS n FROM form_id GROUP BY 1, 2, 3) f JOIN app a ON a.id = f.app_id
+		UNION ALL
+		SELECT a.key, 'subscribe', state.name, state.n
+		  FROM (SELECT app_id, sum(available) FILTER (WHERE NOT long_term) AS available, sum(reserved) AS reserved, sum(suspect) AS suspect,
+		               sum(used)::bigint AS used, count(*) FILTER (WHERE long_term AND available > 0) AS long_term
+		          FROM subscription GROUP BY 1) s JOIN app a ON a.id = s.app_id,
+		       LATERAL (VALUES ('available', s.available), ('reserved', s.reserved), ('suspect', s.suspect), ('used', s.used), ('long_term', s.long_term)) state (name, n)
+		 WHERE state.n > 0 ORDER BY 1, 2, 3`)
 	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PermitCount])
 	return counts, wrap(err, "count permits")
 }

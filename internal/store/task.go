@@ -9,6 +9,10 @@ import (
 	"minipush/internal/push"
 )
 
+// listAccepted is how many recipients task t has before it has chunks: those of its list, or of the saved list that its start would copy.
+const listAccepted = `(SELECT l.accepted FROM audience l
+	WHERE l.id = coalesce(t.audience_id, CASE WHEN t.state NOT IN ('done', 'canceled') THEN t.source_id END))`
+
 // A task shows the template's name and channel as frozen, and the ones in force while it is a draft.
 //
 //nolint:gochecknoglobals // a statement in parts
@@ -19,14 +23,13 @@ var taskSelect = `
 	       t.product_title, (t.product_price * 100)::bigint, t.product_on_shelf, t.product_taken_at,
 	       coalesce(t.audience_id, 0), coalesce(t.source_id, 0), t.start_at, t.started_at, t.ended_at, t.created_by, t.sent_by, t.created_at, t.updated_at,
 	       c.total, c.pending, c.waiting, c.sending, c.sent, c.failed, c.skipped, c.unknown, t.source_task_id,
-	       coalesce(t.changed_by, t.created_by), encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
+	       coalesce(t.changed_by, t.created_by), t.changers, encode(h.hash, 'hex'), t.test_of, ` + approvalColumns + `
 	  FROM task t
 	  JOIN app a ON a.id = t.app_id
 	  JOIN template tp ON tp.app_id = t.app_id AND tp.template_id = t.template_id
 	  CROSS JOIN LATERAL (SELECT ` + contentHash + ` AS hash) h
 	  CROSS JOIN LATERAL (
-	       SELECT coalesce(sum(c.hi - c.lo), (SELECT l.accepted FROM audience l WHERE l.id = t.audience_id), 0)::int AS total,
-	              coalesce(sum(pending), (SELECT l.accepted FROM audience l WHERE l.id = t.audience_id), 0)::int AS pending,
+	       SELECT coalesce(sum(c.hi - c.lo), ` + listAccepted + `, 0)::int AS total, coalesce(sum(pending), ` + listAccepted + `, 0)::int AS pending,
 	              coalesce(sum(waiting), 0)::int AS waiting, coalesce(sum(sending), 0)::int AS sending, coalesce(sum(sent), 0)::int AS sent,
 	              coalesce(sum(failed), 0)::int AS failed, coalesce(sum(skipped), 0)::int AS skipped, coalesce(sum(unknown), 0)::int AS unknown
 	         FROM chunk c WHERE c.task_id = t.id) c`
@@ -42,7 +45,7 @@ func scanTask(row pgx.CollectableRow) (push.Task, error) {
 		&t.TemplateName, &t.Channel, &title, &price, &onShelf, &takenAt,
 		&t.AudienceID, &t.SourceID, &t.StartAt, &t.StartedAt, &t.EndedAt, &t.CreatedBy, &t.SentBy, &t.CreatedAt, &t.UpdatedAt,
 		&t.Counts.Total, &t.Counts.Pending, &t.Counts.Waiting, &t.Counts.Sending, &t.Counts.Sent, &t.Counts.Failed, &t.Counts.Skipped, &t.Counts.Unknown, &t.SourceTaskID,
-		&t.ChangedBy, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
+		&t.ChangedBy, &t.Changers, &t.ContentHash, &t.TestOf, &t.Approval.State, &t.Approval.Required, &t.Approval.Awaited, &t.Approval.By, &t.Approval.At, &t.Approval.Note)
 	if title != nil {
 		t.Product = &push.TaskProduct{Code: t.ProductCode, Title: *title, Price: push.Price(*price), OnShelf: *onShelf, TakenAt: *takenAt}
 	}
@@ -66,13 +69,13 @@ func (s *Store) InsertTask(ctx context.Context, appID int32, spec push.TaskSpec,
 }
 
 // UpdateTask rewrites what a person decides about a draft, or a task that was missed. It is false if the task is neither. If the kind of the audience
-// changes, the list in force goes: the start job of a task to all would append to it.
+// changes, the list goes, be it in force or one that the start would copy: the start job of a task to all would append to the one, or send to the other.
 func (s *Store) UpdateTask(ctx context.Context, id int64, spec push.TaskSpec) (updated bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		tag, err := s.db(ctx).Exec(ctx, `
 			UPDATE task SET template_id = $2, topic = $3, caption = $4, tips = $5, audience = $6, rate_per_second = $7, misfire = $8, not_after = $9,
 			       priority = $10, on_unknown = $11, on_price_change = $12, wait_for_permit_until = $13, updated_at = now(),
-			       audience_id = CASE WHEN audience = $6 THEN audience_id END
+			       audience_id = CASE WHEN audience = $6 THEN audience_id END, source_id = CASE WHEN audience = $6 THEN source_id END
 			 WHERE id = $1 AND state IN ('draft', 'missed')`,
 			id, spec.TemplateID, spec.Topic, spec.Caption, spec.Tips, spec.Audience, spec.RatePerSecond, spec.Misfire, spec.NotAfter,
 			spec.Priority, spec.OnUnknown, spec.OnPriceChange, spec.WaitForPermitUntil)
@@ -159,11 +162,22 @@ type TaskFilter struct {
 	Search string
 	// Approval narrows to what was said of them; empty is all.
 	Approval push.ApprovalState
+	// Awaiting narrows to those that wait for an approval; Judge to those that this person neither made nor changed last, empty is all.
+	Awaiting bool
+	Judge    string
 	// From and To bound created_at: From ≤ created_at < To.
 	From, To *time.Time
 	// Before lists tasks with a smaller id; 0 starts at the newest.
 	Before int64
 	Limit  int
+}
+
+// awaiting is a condition of its own, so that the statement can go by the index of what has not begun.
+func (f TaskFilter) awaiting() string {
+	if !f.Awaiting {
+		return ""
+	}
+	return ` AND ` + awaitsApproval
 }
 
 // Tasks lists tasks, newest first, with their counts and without their reasons. Tests are not among them.
@@ -174,8 +188,8 @@ func (s *Store) Tasks(ctx context.Context, f TaskFilter) ([]push.Task, error) {
 		   AND ($5::bigint = 0 OR t.id < $5::bigint)
 		   AND ($7 = '' OR t.id::text = $7 OR t.product_code = $7 OR strpos(lower(t.topic), lower($7)) > 0
 		        OR $7 !~ '^[0-9]+$' AND strpos(lower(t.product_title), lower($7)) > 0)
-		   AND ($8 = '' OR `+approvalState+` = $8)
-		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search, string(f.Approval))
+		   AND ($8 = '' OR `+approvalState+` = $8) AND ($9 = '' OR `+notBy("$9")+`)`+f.awaiting()+`
+		 ORDER BY t.id DESC LIMIT $6`, f.AppIDs, string(f.State), f.From, f.To, f.Before, f.Limit, f.Search, string(f.Approval), f.Judge)
 	tasks, err := pgx.CollectRows(rows, scanTask)
 	return tasks, wrap(err, "list tasks")
 }

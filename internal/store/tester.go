@@ -40,3 +40,15 @@ func (s *Store) Testers(ctx context.Context, t push.Task, users []string, margin
 	})
 	return list, wrap(err, "testers of task %d", t.ID)
 }
+
+// stuckTest says of a task that it is a test that stands still, or that was begun longer ago than an argument says.
+func stuckTest(age string) string {
+	return `kind = 'test' AND state IN ('sending', 'paused') AND (state = 'paused' OR started_at < clock_timestamp() - ` + age + `::interval)`
+}
+
+// StuckTests lists the tests that stand still, and those that were begun longer than age ago and have not ended.
+func (s *Store) StuckTests(ctx context.Context, age time.Duration) ([]int64, error) {
+	rows, _ := s.db(ctx).Query(ctx, `SELECT id FROM task WHERE `+stuckTest("$1")+` ORDER BY id`, age)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return ids, wrap(err, "list stuck tests")
+}

@@ -26,7 +26,7 @@ func (s *Store) Unclaim(ctx context.Context, run Run, calling []int32) (n int, e
 			      FROM p WHERE x.ctid = p.rid RETURNING 1),
 			freed AS (
 			    UPDATE `+k.table+` SET `+k.free+` WHERE id = ANY (ARRAY(SELECT permit_id FROM p WHERE NOT ambiguous)) AND `+k.held+`),
-			over AS (DELETE FROM openid_call WHERE audience_id = $1 AND seq = ANY (ARRAY(SELECT seq FROM p))),
+			over AS (`+letGo(`audience_id = $1 AND seq = ANY (ARRAY(SELECT seq FROM p))`)+`),
 			counted AS (
 			    UPDATE chunk SET pending = pending + n.back, sending = sending - n.back FROM (SELECT count(*) AS back FROM back) n
 			     WHERE task_id = $6 AND no = $7 AND n.back > 0)

@@ -18,7 +18,7 @@ func TestApproval_ByTheAPI(t *testing.T) {
 	_, path := b.draft(t, "user_id", "1", "2")
 	var task push.Task
 	b.admin(t, 200, "GET", path, "").json(t, &task)
-	require.Equal(t, push.Approval{State: push.ApprovalNone, Required: true}, task.Approval)
+	require.Equal(t, push.Approval{State: push.ApprovalNone, Required: true, Awaited: true}, task.Approval)
 	require.Len(t, task.ContentHash, 64)
 	judgment := func(hash, note string) string {
 		body, err := json.Marshal(map[string]string{"hash": hash, "note": note})

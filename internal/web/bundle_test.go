@@ -118,7 +118,7 @@ func (b *bundle) login(t *testing.T, login string, role auth.Role, apps []int32)
 	t.Helper()
 	a, err := b.store.InsertAccount(t.Context(), store.Account{Login: login, Name: login, Role: role.String(), AppIDs: apps, PasswordHash: "none", CreatedBy: "test"})
 	require.NoError(t, err)
-	value, err := auth.NewSessions(auth.SessionConfig{}, b.store, discard()).Open(t.Context(), a.ID)
+	value, err := auth.NewSessions(auth.SessionConfig{}, b.store, discard()).Open(t.Context(), a)
 	require.NoError(t, err)
 	return value
 }
@@ -226,7 +226,7 @@ func (b *bundle) draft(t *testing.T, lines ...string) (id int64, path string) {
 }
 
 // dump is everything that the tables hold, row by row, but for what every call may leave: the last use of a token or a session, counted
-// attempts to log in, and versions of lists that were given up.
+// attempts to log in, and versions of lists that were given up; and but for when the daemon last swept.
 func (b *bundle) dump(t *testing.T) map[string][]string {
 	t.Helper()
 	ctx := t.Context()
@@ -242,7 +242,7 @@ func (b *bundle) dump(t *testing.T) map[string][]string {
 		switch table {
 		case "public.audience":
 			where = `state <> 'dropped'`
-		case "public.login_attempt":
+		case "public.login_attempt", "public.sweeper":
 			where = `false`
 		case "public.recipient", "public.audience_reject":
 			where = `audience_id NOT IN (SELECT id FROM audience WHERE state = 'dropped')`

@@ -19,19 +19,15 @@ const callbackPath = "/callbacks/wechat/{app}"
 // callbackPatience is how long a message push may take: the platform gives up after 5 s, and comes again.
 const callbackPatience = 4 * time.Second
 
-// maxPushes is how many message pushes are looked at at a time: whoever calls the address without being the platform holds up nobody else.
+// maxPushes is how many message pushes are read and kept at a time. Who calls the address without being the platform is refused before: nobody who
+// has not signed holds one of the places, however slowly he sends.
 const maxPushes = 16
 
-// errBusy says that more message pushes come than are looked at at a time.
+// errBusy says that more message pushes come than are read at a time.
 var errBusy = errors.New("too many message pushes at a time")
 
 // echoCallback answers the platform's verification of the address. A plain signature does not cover the text that goes back.
 func (s *Server) echoCallback(w http.ResponseWriter, r *http.Request) {
-	if !s.pushes.TryAcquire(1) {
-		s.refuseCallback(w, r, errBusy)
-		return
-	}
-	defer s.pushes.Release(1)
 	ctx, cancel := context.WithTimeout(r.Context(), callbackPatience)
 	defer cancel()
 	echo, err := s.d.EchoCallback(ctx, r.PathValue("app"), r.URL.Query())
@@ -48,6 +44,11 @@ func (s *Server) echoCallback(w http.ResponseWriter, r *http.Request) {
 func (s *Server) takeCallback(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), callbackPatience)
 	defer cancel()
+	if err := s.d.AdmitCallback(ctx, r.PathValue("app"), r.URL.Query()); err != nil {
+		w.Header().Set("Connection", "close") // or the server would wait for the body before it answers
+		s.refuseCallback(w, r, err)
+		return
+	}
 	if !s.pushes.TryAcquire(1) {
 		s.refuseCallback(w, r, errBusy)
 		return

@@ -1,9 +1,11 @@
 package web_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"testing"
@@ -129,4 +131,33 @@ func TestCallback_RefusesWhatIsNotThePlatforms(t *testing.T) {
 	echo, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	require.Equal(t, "echo me", string(echo))
+}
+
+// Who does not sign holds up nobody, though he sends his body never: he is refused before it is read, and the platform's pushes go through.
+func TestCallback_SlowSendersWithoutASignatureHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	e := b.pushes(t, callback.ModeSafe)
+	var slow []net.Conn
+	for range 40 {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.server.Addr())
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = io.WriteString(c, "POST /callbacks/wechat/health?signature=0&timestamp=1&nonce=n&msg_signature=0 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+		require.NoError(t, err)
+		slow = append(slow, c)
+	}
+	for _, c := range slow {
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, 403, res.StatusCode)
+	}
+	query, body, err := e.Compose(popup("o1", "accept", int(time.Now().Unix())))
+	require.NoError(t, err)
+	status, answer := b.pushed(t, query, body)
+	require.Equal(t, []any{200, "success"}, []any{status, answer})
+	query.Set("signature", "0")
+	status, _ = b.pushed(t, query, body)
+	require.Equal(t, 403, status)
 }

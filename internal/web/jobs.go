@@ -1,13 +1,18 @@
 package web
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"riverqueue.com/riverui"
 
 	"minipush/internal/dispatch"
+	"minipush/internal/store"
 	"minipush/internal/web/api"
 	"minipush/internal/web/auth"
 )
@@ -50,6 +55,9 @@ func (s *Server) guardJobs(pages http.Handler) http.Handler {
 		if err == nil && crossSite.Check(r) != nil {
 			err = &api.Problem{Status: http.StatusForbidden, Code: "cross_site", Detail: "the request comes from another site"}
 		}
+		if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			err = s.noteJobs(w, r, p)
+		}
 		if err != nil {
 			api.WriteProblem(w, r, s.log, err)
 			return
@@ -58,6 +66,27 @@ func (s *Server) guardJobs(pages http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "same-origin")
 		pages.ServeHTTP(w, r)
+	})
+}
+
+// maxJobsBody bounds what is asked of the job pages: the ids of a thousand jobs are a tenth of it.
+const maxJobsBody = 256 << 10
+
+// noteJobs writes into the audit log what is asked of the job pages, before River does it in a transaction of its own.
+func (s *Server) noteJobs(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJobsBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return tooLarge
+	}
+	if err != nil {
+		return &api.Problem{Status: http.StatusBadRequest, Code: "unreadable_body", Detail: "the body could not be read to its end"}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	p.Address = auth.Address(r)
+	var asked map[string]any
+	_ = json.Unmarshal(body, &asked) // what is no object River refuses
+	return s.store.InsertAuditEntry(store.WithCaller(r.Context(), p.Caller()), store.AuditEntry{
+		Action: "jobs.change", Object: strings.TrimPrefix(r.URL.Path, jobsPrefix+"/api/"), Detail: asked,
 	})
 }
 

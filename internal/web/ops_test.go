@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"minipush/internal/push"
 	"minipush/internal/web"
 	"minipush/internal/web/auth"
 )
@@ -81,8 +82,13 @@ func TestJobPages(t *testing.T) {
 	})
 	t.Run("ARequestFromAnotherSiteIsRefusedAndChangesNothing", func(t *testing.T) {
 		b.stocked(t)
-		_, path := b.draft(t, "user_id", "1")
+		id, path := b.draft(t, "user_id", "1")
 		b.admin(t, 202, "POST", path+"/send", "")
+		jobsOf := func(id int64) string {
+			return b.call(t, "", "GET", "/ops/jobs/api/jobs?state=available&tags="+push.JobTags(id)[0], "", operator).body
+		}
+		require.Contains(t, jobsOf(id), `"start_task"`, "jobs are found by their task")
+		require.NotContains(t, jobsOf(id+1), `"start_task"`)
 		cancel := func(change ...request) reply {
 			return b.call(t, "", "POST", "/ops/jobs/api/jobs/cancel", `{"ids":["1"]}`, append(change, operator, header("Content-Type", "text/plain"))...)
 		}
@@ -90,6 +96,9 @@ func TestJobPages(t *testing.T) {
 			b.refused(t, 403, "cross_site", func() reply { return cancel(foreign) })
 		}
 		require.Equal(t, 200, cancel(header("Sec-Fetch-Site", "same-origin")).status)
+		e := b.entries(t)[0]
+		require.Equal(t, []string{"operator", "jobs.change", "jobs/cancel", "127.0.0.1"}, []string{e.Actor, e.Action, e.Object, e.Address})
+		require.Equal(t, map[string]any{"ids": []any{"1"}}, e.Detail)
 	})
 }
 

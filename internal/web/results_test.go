@@ -25,7 +25,7 @@ func (b *bundle) sendAll(t *testing.T) (path string) {
 	require.NoError(t, err)
 	phone := httptest.NewServer(platform)
 	t.Cleanup(phone.Close)
-	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: phone.URL})
+	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: phone.URL, Secret: "s3cret"})
 	require.NoError(t, err)
 	b.stocked(t)
 	platform.Preload(b.health.AppID, []sim.Permit{{OpenID: "oAa1", FormID: formID(1)}, {OpenID: "oBb2", FormID: formID(2)}})
@@ -123,7 +123,7 @@ func TestResults(t *testing.T) {
 		require.NoError(t, err)
 		text := b.admin(t, 200, "GET", "/metrics", "").body
 		for _, line := range []string{
-			`minipush_recipients{state="sent"} 2`, `minipush_permits{app="health",state="used"} 2`, `minipush_tables_up{part="queue"} 1`,
+			`minipush_recipients{state="sent"} 2`, `minipush_permits{app="health",channel="form_id",state="used"} 2`, `minipush_tables_up{part="queue"} 1`,
 			`minipush_http_request_duration_seconds_count{route="POST /api/v1/tasks/{id}/send",status="202"} 1`,
 		} {
 			require.True(t, strings.Contains(text, line+"\n"), line)

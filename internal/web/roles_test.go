@@ -73,6 +73,7 @@ func openToAll() map[string]int {
 		"GET /healthz": 200, "GET /readyz": 200, "GET /metrics": 200, "GET /api/v1/openapi.yaml": 200,
 		"GET /callbacks/wechat/{app}": 404, "POST /callbacks/wechat/{app}": 404,
 		"GET /{$}": 303, "GET /console/{$}": 303, "GET /console/login": 200, "POST /console/login": 422, "POST /console/preference": 303,
+		"GET /console/login/code": 303, "POST /console/login/code": 303, "GET /console/login/oidc": 404, "GET /console/login/oidc/callback": 404,
 		"GET /console/static/{file}": 404,
 	}
 }

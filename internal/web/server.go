@@ -32,6 +32,8 @@ type Config struct {
 	OpsOnly bool
 	// Location is the time zone of times in answers. Default UTC.
 	Location *time.Location
+	// Now is the clock of the console. Default time.Now.
+	Now func() time.Time
 	// MaxUpload bounds an uploaded list, in bytes. Default 100 MiB.
 	MaxUpload int64
 	// CallTimeout bounds a call of the API that does not stream. Default 30 s.
@@ -42,8 +44,10 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// Tokens tunes the checking of tokens.
 	Tokens auth.Config
-	// Sessions tunes logins to the console.
+	// Sessions tunes logins to the console. Its key is that of the dispatcher where it has none.
 	Sessions auth.SessionConfig
+	// OIDC is where people may sign in besides; without an issuer, nowhere.
+	OIDC auth.OIDCConfig
 }
 
 // Server serves HTTP. Make it with New, then call Serve once.
@@ -75,9 +79,10 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 	s.tokens = auth.New(cfg.Tokens, st, log)
 	s.api = api.New(api.Config{Location: cfg.Location, MaxUpload: cfg.MaxUpload, Timeout: cfg.CallTimeout, Stall: cfg.Stall}, d, st, s.tokens, log)
 	s.metrics = newMetrics(d, st, log)
+	cfg.Sessions.Key, cfg.OIDC.Key = cmp.Or(cfg.Sessions.Key, d.Key()), cmp.Or(cfg.OIDC.Key, d.Key())
 	s.sessions = auth.NewSessions(cfg.Sessions, st, log)
 	var err error
-	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout, MaxUpload: cfg.MaxUpload, Stall: cfg.Stall}, d, st, s.sessions, log); err != nil {
+	if s.console, err = console.New(console.Config{Location: cfg.Location, Timeout: cfg.CallTimeout, MaxUpload: cfg.MaxUpload, Stall: cfg.Stall, Now: cfg.Now, OIDC: auth.NewOIDC(cfg.OIDC, log)}, d, st, s.sessions, log); err != nil {
 		return nil, fmt.Errorf("make console: %w", err)
 	}
 	if s.jobs, err = newJobPages(d, log); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -61,16 +62,19 @@ func TestSuppressions_AddListRemove(t *testing.T) {
 	require.Equal(t, []string{"*:everywhere"}, ids(b.suppressions(t, viewer, "?app=*")))
 	require.Equal(t, []string{"health:o2"}, ids(b.suppressions(t, viewer, "?openid=o2")))
 	require.Equal(t, []string{"health:1"}, ids(b.suppressions(t, viewer, "?app=health&user_id=1")))
-	var paged []string
-	for query := "?limit=1"; ; {
-		page := b.suppressions(t, viewer, query)
-		paged = append(paged, ids(page)...)
-		if page.NextCursor == nil {
-			break
+	require.Empty(t, b.suppressions(t, viewer, "?app=health&user_id=elsewhere").Suppressions)
+	for _, of := range []string{"", "&app=health", "&app=*"} {
+		var paged []string
+		for query := "?limit=1" + of; ; {
+			page := b.suppressions(t, viewer, query)
+			paged = append(paged, ids(page)...)
+			if page.NextCursor == nil {
+				break
+			}
+			query = "?limit=1" + of + "&cursor=" + *page.NextCursor
 		}
-		query = "?limit=1&cursor=" + *page.NextCursor
+		require.Equal(t, ids(b.suppressions(t, viewer, "?"+strings.TrimPrefix(of, "&"))), paged, of)
 	}
-	require.Equal(t, ids(all), paged)
 
 	one := path + "/" + strconv.FormatInt(all.Suppressions[1].ID, 10)
 	require.Equal(t, http.StatusForbidden, b.call(t, b.tokens[auth.Author], "DELETE", one, "").status, "an author adds and does not remove")

@@ -66,15 +66,15 @@ func recipientProbe(st *store.Store, log *slog.Logger) *probe {
 	}
 }
 
-// permitProbe reads all formIds, which takes seconds when there are millions: it is kept longer.
+// permitProbe reads all formIds and subscriptions, which takes seconds when there are millions: it is kept longer.
 func permitProbe(st *store.Store, log *slog.Logger) *probe {
-	count := desc("minipush_permits", "Permits by app and state.", "app", "state")
+	count := desc("minipush_permits", "Permits by app, channel and state.", "app", "channel", "state")
 	return &probe{
 		name: "permits", keep: time.Minute, timeout: 10 * time.Second, descs: []*prometheus.Desc{count}, log: log,
 		read: func(ctx context.Context) (all []prometheus.Metric, err error) {
 			counts, err := st.CountPermits(ctx)
 			for _, c := range counts {
-				all = append(all, gauge(count, float64(c.Count), c.App, c.State))
+				all = append(all, gauge(count, float64(c.Count), c.App, string(c.Channel), c.State))
 			}
 			return all, err
 		},

@@ -197,6 +197,16 @@ func TestTask_FromDraftToSchedule(t *testing.T) {
 	require.Equal(t, rejects.body, b.admin(t, 200, "GET", path+"/audience/rejects.csv", "").body)
 	require.Contains(t, b.admin(t, 200, "GET", path+"/audience", "").body, `"columns":["name"]`)
 
+	const stranger = "oABCDEFGHIJKLMNOPQRSTUVWXYZ9"
+	_, other := b.draft(t, "user_id", "1")
+	b.admin(t, 200, "PUT", other+"/audience?filename=a.csv", "openid\noAa1\n"+stranger+"\n", header("Content-Type", "text/csv"))
+	for _, file := range []string{"/audience", "/rejects.csv"} {
+		require.Contains(t, b.admin(t, 200, "GET", other+file, "").body, stranger)
+		shown := b.call(t, b.tokens[auth.Author], "GET", other+file, "").body
+		require.Contains(t, shown, "oABC****XYZ9", "as in the console")
+		require.NotContains(t, shown, stranger)
+	}
+
 	var reach push.Reach
 	b.admin(t, 200, "GET", path+"/reach", "").json(t, &reach)
 	require.Equal(t, [3]int{3, 2, 1}, [3]int{reach.Total, reach.Reachable, reach.NoPermit})

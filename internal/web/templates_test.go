@@ -21,7 +21,7 @@ func (b *bundle) account(t *testing.T) *sim.Sim {
 	require.NoError(t, err)
 	server := httptest.NewServer(platform)
 	t.Cleanup(server.Close)
-	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: server.URL})
+	_, err = b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health", BaseURL: server.URL, Secret: "s3cret"})
 	require.NoError(t, err)
 	require.NoError(t, platform.AddTemplates("wx1", []sim.Template{{ID: "S1", Title: "状态通知", Type: sim.OneTime, Fields: []sim.TemplateField{
 		{Key: "thing1", Label: "主题"}, {Key: "enum2", Label: "状态", Enum: []string{"进行中", "已结束"}}}}}))

@@ -21,6 +21,30 @@ CREATE TABLE account (
 );
 COMMENT ON TABLE account IS 'People who log in to the console, with an argon2id hash (PHC string) of their password. app_ids NULL means all apps. A collector is a program and has a token.';
 
+CREATE TABLE account_identity (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    account_id bigint NOT NULL,
+    linked_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT account_identity_pkey PRIMARY KEY (issuer, subject),
+    CONSTRAINT account_identity_one_each UNIQUE (account_id, issuer),
+    CONSTRAINT account_identity_account_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE,
+    CONSTRAINT account_identity_subject_form CHECK (subject <> ''::text AND length(subject) <= 255)
+);
+COMMENT ON TABLE account_identity IS 'Who a person is at an OpenID provider: the pair of iss and sub, which alone is unique and never given again, and the account that an administrator linked it to.';
+
+CREATE TABLE account_totp (
+    account_id bigint NOT NULL,
+    secret bytea NOT NULL,
+    last_step bigint NOT NULL DEFAULT 0,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    confirmed_at timestamp with time zone,
+    CONSTRAINT account_totp_pkey PRIMARY KEY (account_id),
+    CONSTRAINT account_totp_account_fkey FOREIGN KEY (account_id) REFERENCES account(id) ON DELETE CASCADE
+);
+COMMENT ON TABLE account_totp IS 'The second factor of an account (RFC 6238): its sealed secret. It counts from confirmed_at on, when one code has proved that the phone has it. last_step is the time step of the last code that was used; only later ones are taken.';
+
 CREATE TABLE api_token (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     name text NOT NULL,
@@ -189,10 +213,12 @@ CREATE TABLE audience_reject (
     rule text NOT NULL DEFAULT ''::text,
     zh text NOT NULL DEFAULT ''::text,
     en text NOT NULL DEFAULT ''::text,
+    openid boolean NOT NULL DEFAULT false,
     CONSTRAINT audience_reject_pkey PRIMARY KEY (audience_id, line)
 );
 COMMENT ON TABLE audience_reject IS 'Rows of an upload that were refused: line, stable code, and what stood there.';
 COMMENT ON COLUMN audience_reject.field IS 'Code field_invalid: the field of the template whose value the platform would refuse, by which rule, and both in words.';
+COMMENT ON COLUMN audience_reject.openid IS 'The row is of a list of openids: value is shown whole to those only who see openids.';
 
 CREATE TABLE audit_log (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -214,7 +240,7 @@ CREATE INDEX audit_log_at_idx ON public.audit_log USING btree (at, id);
 CREATE INDEX audit_log_object_idx ON public.audit_log USING btree (object, at, id);
 CREATE TRIGGER audit_log_only_added_to BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
 COMMENT ON TABLE audit_log IS 'Who changed what, written in the transaction of the change; a trigger keeps entries as they are. action is stable, such as account.add; object names what was changed, such as task:98.';
-COMMENT ON COLUMN audit_log.address IS 'Where the request came from, as the server saw it; empty for a command.';
+COMMENT ON COLUMN audit_log.address IS 'Where the change was asked for: an address, as the server saw it, or cli for a command; empty for what a daemon did by itself.';
 
 CREATE TABLE breaker (
     app_id integer NOT NULL,
@@ -451,7 +477,7 @@ CREATE TABLE reach (
     audience_id bigint NOT NULL,
     template_id text NOT NULL,
     as_of timestamp with time zone NOT NULL,
-    figures jsonb NOT NULL,
+    figures json NOT NULL,
     CONSTRAINT reach_pkey PRIMARY KEY (task_id),
     CONSTRAINT reach_task_fkey FOREIGN KEY (task_id) REFERENCES task(id) ON DELETE CASCADE
 );
@@ -494,6 +520,7 @@ CREATE TABLE recipient (
     sent_at timestamp with time zone,
     updated_at timestamp with time zone,
     in_doubt boolean NOT NULL DEFAULT false,
+    called_at timestamp with time zone,
     CONSTRAINT recipient_pkey PRIMARY KEY (audience_id, seq),
     CONSTRAINT recipient_user_unique UNIQUE (user_id, audience_id),
     CONSTRAINT recipient_ambiguous_keeps_openid CHECK (NOT ambiguous OR openid IS NOT NULL),
@@ -507,6 +534,7 @@ COMMENT ON COLUMN recipient.vars IS 'The upload''s further columns, an array in 
 COMMENT ON COLUMN recipient.ambiguous IS 'An earlier attempt may have reached the user. The row then keeps its permit, and is only ever sent again with that one (invariant 5).';
 COMMENT ON COLUMN recipient.delivery IS 'What the platform reported later of a message that it had accepted: 1 delivered, 2 failed (platform_code says why); null: nothing yet.';
 COMMENT ON COLUMN recipient.in_doubt IS 'on_unknown "resend": an attempt with an earlier permit may have got through, and the row went on with another one. It ends sent or unknown, never failed or skipped, and may have reached the user twice.';
+COMMENT ON COLUMN recipient.called_at IS 'When the last call was written ahead, on the channel subscribe: what tells an event that bears no known msgid which call it is about. Null on the channel form_id.';
 
 CREATE TABLE recipient_state (
     state smallint NOT NULL,
@@ -515,6 +543,14 @@ CREATE TABLE recipient_state (
     CONSTRAINT recipient_state_name_unique UNIQUE (name)
 );
 COMMENT ON TABLE recipient_state IS 'Names of recipient.state.';
+
+CREATE TABLE recovery_code (
+    account_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT recovery_code_pkey PRIMARY KEY (account_id, hash),
+    CONSTRAINT recovery_code_totp_fkey FOREIGN KEY (account_id) REFERENCES account_totp(account_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE recovery_code IS 'What is typed in place of a code of the phone that was lost, as SHA-256. One that is used is deleted.';
 
 CREATE TABLE saved_list (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -591,6 +627,7 @@ CREATE TABLE sent_event (
 );
 CREATE INDEX sent_event_open_idx ON public.sent_event USING btree (received_at) WHERE (settled_at IS NULL);
 CREATE INDEX sent_event_open_openid_idx ON public.sent_event USING btree (openid, app_id) WHERE (settled_at IS NULL);
+CREATE INDEX sent_event_settled_idx ON public.sent_event USING btree (settled_at) WHERE (settled_at IS NOT NULL);
 COMMENT ON TABLE sent_event IS 'What the platform reported of messages that it had accepted: delivered (code 0) or not. settled_at: its recipient shows it, or there is none.';
 
 CREATE TABLE session (
@@ -731,6 +768,8 @@ CREATE TABLE task (
     approval_hash bytea,
     kind text NOT NULL DEFAULT 'push'::text,
     test_of bigint,
+    changers text[] NOT NULL DEFAULT '{}'::text[],
+    canary_unpermitted integer NOT NULL DEFAULT 0,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT task_audience_fkey FOREIGN KEY (audience_id) REFERENCES audience(id),
@@ -766,10 +805,13 @@ END),
 );
 CREATE INDEX task_active_idx ON public.task USING btree (id) WHERE (state = ANY (ARRAY['sending'::text, 'paused'::text]));
 CREATE INDEX task_app_idx ON public.task USING btree (app_id, id);
+CREATE INDEX task_audience_idx ON public.task USING btree (audience_id) WHERE (audience_id IS NOT NULL);
 CREATE INDEX task_due_idx ON public.task USING btree (start_at) WHERE (state = 'scheduled'::text);
+CREATE INDEX task_open_test_idx ON public.task USING btree (id) WHERE ((kind = 'test'::text) AND (state = ANY (ARRAY['sending'::text, 'paused'::text])));
 CREATE INDEX task_source_idx ON public.task USING btree (source_id) WHERE (source_id IS NOT NULL);
 CREATE INDEX task_source_task_idx ON public.task USING btree (source_task_id) WHERE (source_task_id IS NOT NULL);
 CREATE INDEX task_test_of_idx ON public.task USING btree (test_of) WHERE (test_of IS NOT NULL);
+CREATE INDEX task_unbegun_idx ON public.task USING btree (app_id, id) WHERE ((planned_at IS NULL) AND (kind = 'push'::text) AND (state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'missed'::text, 'paused'::text])));
 CREATE INDEX task_waits_idx ON public.task USING btree (app_id) WHERE ((state = 'sending'::text) AND (wait_for_permit_until IS NOT NULL));
 COMMENT ON TABLE task IS 'What to send: template, texts, product, audience, when. channel and template_* are the template as frozen at send or schedule; product_* as taken at creation, on request, and frozen with it.';
 COMMENT ON COLUMN task.audience_id IS 'The version of its list in force. Null before there is one, and again once the purge has taken the rows of an old task.';
@@ -784,6 +826,8 @@ COMMENT ON COLUMN task.changed_by IS 'Who changed its content or audience last; 
 COMMENT ON COLUMN task.approval_hash IS 'SHA-256 of the content and the audience that were approved or rejected. It holds only while the task still has that hash.';
 COMMENT ON COLUMN task.kind IS 'test: one message to a tester, a task of its own so that it is sent like any other. Lists leave it out.';
 COMMENT ON COLUMN task.test_of IS 'The task whose content a test shows; null also once that was deleted.';
+COMMENT ON COLUMN task.changers IS 'Who changed its content or audience, or the template that it has not frozen or may still take anew, since it was last approved: none of them approves it.';
+COMMENT ON COLUMN task.canary_unpermitted IS 'Of canary_calls, those that were refused because the person allows no message.';
 
 CREATE VIEW task_recipient AS
  SELECT t.id AS task_id,
@@ -820,16 +864,19 @@ CREATE TABLE template (
     long_term boolean NOT NULL DEFAULT false,
     synced_at timestamp with time zone,
     gone_at timestamp with time zone,
+    realign_after bigint,
     CONSTRAINT template_pkey PRIMARY KEY (app_id, template_id),
     CONSTRAINT template_app_fkey FOREIGN KEY (app_id) REFERENCES app(id),
     CONSTRAINT template_channel_known CHECK (channel = ANY (ARRAY['form_id'::text, 'subscribe'::text])),
     CONSTRAINT template_fields_array CHECK (jsonb_typeof(fields) = 'array'::text)
 );
+CREATE INDEX template_realign_idx ON public.template USING btree (app_id) WHERE (realign_after IS NOT NULL);
 COMMENT ON TABLE template IS 'A platform template: its channel, its page, and its fields with a value expression each ([{"key","label","value","color"}]).';
 COMMENT ON COLUMN template.fields IS 'In the order of the card: [{"key","label","value","color","too_long","enum"}]. value is empty where the account named the field and nobody has written a value yet.';
 COMMENT ON COLUMN template.long_term IS 'Subscribe channel: one acceptance is for good, so that messages are not counted.';
 COMMENT ON COLUMN template.synced_at IS 'When it was last found in the app''s account at the platform; its fields are those of the account then. Null: never.';
 COMMENT ON COLUMN template.gone_at IS 'Since when the account is known to have it no more. No new task may use it; what is scheduled or sending goes on as frozen.';
+COMMENT ON COLUMN template.realign_after IS 'Subscriptions with an id above this have yet to follow the last change of long_term; null: all have.';
 
 CREATE TABLE user_day (
     openid text COLLATE "C" NOT NULL,

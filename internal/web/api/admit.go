@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -18,7 +19,7 @@ func (a *API) guard(route Route, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := a.admit(r, route)
 		if err == nil {
-			err = h(w, r, c)
+			err = h(w, r.WithContext(store.WithCaller(r.Context(), c.principal.Caller())), c)
 		}
 		if err != nil {
 			WriteProblem(w, r, a.log, err)
@@ -29,7 +30,7 @@ func (a *API) guard(route Route, h handler) http.Handler {
 // admit decides who calls, whether their role is enough, whether the parameters are known, and resolves what the path names.
 // The order matters: nobody learns without a token which parameters there are, nor with a weak role which tasks there are.
 func (a *API) admit(r *http.Request, route Route) (*call, error) {
-	c := &call{path: r.PathValue}
+	c := &call{path: r.PathValue, audit: store.AuditEntry{Action: route.Audit}, noted: route.Noted}
 	if route.Role != auth.NoRole {
 		p, err := a.tokens.Bearer(r)
 		if err != nil {
@@ -40,6 +41,7 @@ func (a *API) admit(r *http.Request, route Route) (*call, error) {
 			return nil, err
 		}
 		c.principal = p
+		c.principal.Address = auth.Address(r)
 	}
 	if err := checkPath(r); err != nil {
 		return nil, err
@@ -67,6 +69,7 @@ func (a *API) admit(r *http.Request, route Route) (*call, error) {
 			return nil, err
 		}
 	}
+	c.about()
 	return c, nil
 }
 
@@ -89,6 +92,16 @@ func (a *API) visibleApp(ctx context.Context, p auth.Principal, key string) (pus
 		err = fmt.Errorf("app %q: %w", key, push.ErrNotFound)
 	}
 	return app, err
+}
+
+// listedApps are the apps whose rows a list shows: the one that its parameter app names, or those that the principal may touch; nil is all.
+// What is wrong with the parameters of the list comes first.
+func (a *API) listedApps(ctx context.Context, c *call) ([]int32, error) {
+	if err := c.err(); err != nil || !c.given("app") {
+		return c.principal.AppIDs, err
+	}
+	app, err := a.visibleApp(ctx, c.principal, c.text("app"))
+	return []int32{app.ID}, err
 }
 
 // visibleTask finds a task of an app that the principal may touch.

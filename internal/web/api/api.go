@@ -58,6 +58,12 @@ type Route struct {
 	Role auth.Role
 	// Own: it changes only what belongs to the caller, which a viewer may too.
 	Own bool
+	// Audit is the action under which the change is noted in the audit log, in its transaction; empty for what changes nothing.
+	Audit string
+	// Noted: the handler, or what it calls, writes the entry itself, for its work is several transactions.
+	Noted bool
+	// Unaudited says why a change is not noted.
+	Unaudited string
 	// Query names the parameters that are known.
 	Query   []string
 	Handler http.Handler

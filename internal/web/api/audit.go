@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"minipush/internal/push"
 	"minipush/internal/store"
+	"minipush/internal/web/auth"
 )
 
 // auditEntry is an entry of the audit log. It is never changed: both times are the same.
@@ -38,7 +38,7 @@ type auditList struct {
 func (a *API) listAudit(ctx context.Context, c *call, _ *none) (*auditList, error) {
 	limit := c.limit()
 	filter := store.AuditFilter{
-		AppIDs: c.principal.AppIDs, Actor: c.text("actor"), Action: c.text("action"), Object: c.text("object"), From: c.moment("from"), To: c.moment("to"), Limit: limit + 1,
+		Actor: c.text("actor"), Action: c.text("action"), Object: c.text("object"), From: c.moment("from"), To: c.moment("to"), Limit: limit + 1,
 	}
 	if key := c.after("audit"); key != "" {
 		micros, number, _ := strings.Cut(key, " ")
@@ -49,15 +49,9 @@ func (a *API) listAudit(ctx context.Context, c *call, _ *none) (*auditList, erro
 		}
 		filter.Before = &store.AuditPlace{At: time.UnixMicro(at), ID: id}
 	}
-	if err := c.err(); err != nil {
+	var err error
+	if filter.AppIDs, err = a.listedApps(ctx, c); err != nil {
 		return nil, err
-	}
-	if c.given("app") {
-		app, err := a.visibleApp(ctx, c.principal, c.text("app"))
-		if err != nil {
-			return nil, err
-		}
-		filter.AppIDs = []int32{app.ID}
 	}
 	rows, err := a.store.AuditLog(ctx, filter)
 	if err != nil {
@@ -74,7 +68,7 @@ func (a *API) listAudit(ctx context.Context, c *call, _ *none) (*auditList, erro
 			ID: e.ID, Actor: e.Actor, ActorID: e.ActorID, Action: e.Action, Object: e.Object, Address: e.Address, Detail: e.Detail, CreatedAt: e.At, UpdatedAt: e.At,
 		}
 		if e.AppID != nil {
-			if keys := keysOf(apps, []int32{*e.AppID}); len(keys) > 0 {
+			if keys := auth.AppKeys(apps, []int32{*e.AppID}); len(keys) > 0 {
 				list.Entries[i].App = &keys[0]
 			}
 		}
@@ -82,34 +76,9 @@ func (a *API) listAudit(ctx context.Context, c *call, _ *none) (*auditList, erro
 	return &list, nil
 }
 
-// keysOf are the keys of apps by their ids; nil, for all, where there are none.
-func keysOf(apps []push.App, ids []int32) (keys []string) {
-	for _, app := range apps {
-		if slices.Contains(ids, app.ID) {
-			keys = append(keys, app.Key)
-		}
-	}
-	return keys
-}
-
-// account is a person who logs in to the console, without the password.
-type account struct {
-	ID    int64  `json:"id"`
-	Login string `json:"login"`
-	Name  string `json:"name"`
-	Role  string `json:"role"`
-	// Apps are the apps that it is limited to; nil is all.
-	Apps        []string   `json:"apps"`
-	CreatedBy   string     `json:"created_by"`
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
-	LastLoginAt *time.Time `json:"last_login_at"`
-	DisabledAt  *time.Time `json:"disabled_at"`
-}
-
 type accountList struct {
-	Accounts   []account `json:"accounts"`
-	NextCursor *string   `json:"next_cursor"`
+	Accounts   []auth.AccountInfo `json:"accounts"`
+	NextCursor *string            `json:"next_cursor"`
 }
 
 // forAll refuses a token that is limited to some apps: accounts and tokens are of all.
@@ -128,44 +97,19 @@ func (a *API) listAccounts(ctx context.Context, c *call, _ *none) (*accountList,
 	if err := forAll(c); err != nil {
 		return nil, err
 	}
-	rows, err := a.store.Accounts(ctx)
+	rows, err := auth.AccountInfos(ctx, a.store)
 	if err != nil {
 		return nil, err
 	}
-	apps, err := a.store.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows = slices.DeleteFunc(rows, func(r store.Account) bool { return after != "" && r.Login <= after })
-	slices.SortFunc(rows, func(x, y store.Account) int { return strings.Compare(x.Login, y.Login) })
-	rows, next := cut(rows, limit, "accounts", func(r store.Account) string { return r.Login })
-	list := accountList{Accounts: make([]account, len(rows)), NextCursor: next}
-	for i, r := range rows {
-		list.Accounts[i] = account{
-			ID: r.ID, Login: r.Login, Name: r.Name, Role: r.Role, Apps: keysOf(apps, r.AppIDs), CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-			LastLoginAt: r.LastLoginAt, DisabledAt: r.DisabledAt,
-		}
-	}
-	return &list, nil
-}
-
-// apiToken is a token of the API, without its secret.
-type apiToken struct {
-	ID   int64  `json:"id"`
-	Name string `json:"name"`
-	Role string `json:"role"`
-	// Apps are the apps that it is limited to; nil is all.
-	Apps       []string   `json:"apps"`
-	CreatedBy  string     `json:"created_by"`
-	CreatedAt  time.Time  `json:"created_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
-	RevokedAt  *time.Time `json:"revoked_at"`
+	rows = slices.DeleteFunc(rows, func(r auth.AccountInfo) bool { return after != "" && r.Login <= after })
+	slices.SortFunc(rows, func(x, y auth.AccountInfo) int { return strings.Compare(x.Login, y.Login) })
+	rows, next := cut(rows, limit, "accounts", func(r auth.AccountInfo) string { return r.Login })
+	return &accountList{Accounts: rows, NextCursor: next}, nil
 }
 
 type tokenList struct {
-	Tokens     []apiToken `json:"tokens"`
-	NextCursor *string    `json:"next_cursor"`
+	Tokens     []auth.TokenInfo `json:"tokens"`
+	NextCursor *string          `json:"next_cursor"`
 }
 
 func (a *API) listTokens(ctx context.Context, c *call, _ *none) (*tokenList, error) {
@@ -176,24 +120,13 @@ func (a *API) listTokens(ctx context.Context, c *call, _ *none) (*tokenList, err
 	if err := forAll(c); err != nil {
 		return nil, err
 	}
-	rows, err := a.store.APITokens(ctx)
+	rows, err := auth.TokenInfos(ctx, a.store)
 	if err != nil {
 		return nil, err
 	}
-	apps, err := a.store.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows = slices.DeleteFunc(rows, func(r store.APIToken) bool { return r.ID >= before })
-	rows, next := cut(rows, limit, "tokens", func(r store.APIToken) string { return strconv.FormatInt(r.ID, 10) })
-	list := tokenList{Tokens: make([]apiToken, len(rows)), NextCursor: next}
-	for i, r := range rows {
-		list.Tokens[i] = apiToken{
-			ID: r.ID, Name: r.Name, Role: r.Role, Apps: keysOf(apps, r.AppIDs), CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-			LastUsedAt: r.LastUsedAt, RevokedAt: r.RevokedAt,
-		}
-	}
-	return &list, nil
+	rows = slices.DeleteFunc(rows, func(r auth.TokenInfo) bool { return r.ID >= before })
+	rows, next := cut(rows, limit, "tokens", func(r auth.TokenInfo) string { return strconv.FormatInt(r.ID, 10) })
+	return &tokenList{Tokens: rows, NextCursor: next}, nil
 }
 
 // revokeToken ends the live token of a name.
@@ -202,11 +135,6 @@ func (a *API) revokeToken(ctx context.Context, c *call, _ *none) (*none, error) 
 		return nil, err
 	}
 	name := c.path("token")
-	err := a.store.InTx(ctx, func(ctx context.Context) error {
-		if err := a.store.RevokeAPIToken(ctx, name); err != nil {
-			return err
-		}
-		return a.store.InsertAuditEntry(ctx, store.AuditEntry{Actor: c.principal.Name, ActorID: c.principal.ID, Action: "token.revoke", Object: "token:" + name})
-	})
-	return &none{}, err
+	c.audit.Object = "token:" + name
+	return &none{}, a.store.RevokeAPIToken(ctx, name)
 }

@@ -6,6 +6,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 )
 
 type productList struct {
@@ -50,10 +51,23 @@ func (a *API) putProduct(ctx context.Context, c *call, body *productBody) (*push
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	before, err := store.Existing(a.store.Product(ctx, c.app.ID, c.path("code")))
+	if err != nil {
+		return nil, err
+	}
 	product, err := a.d.PutProduct(ctx, push.Product{
 		App: c.app.Key, Code: c.path("code"), Title: body.Title, Price: *body.Price, OnShelf: *body.OnShelf,
 	})
+	c.put("product:"+product.Code, before, product)
 	return &product, err
+}
+
+// put notes what became of a thing that was put. One that is as it was is no change: programs put theirs again and again.
+func (c *call) put(object string, before, after any) {
+	c.audit.Object, c.audit.Detail = object, store.Changed(before, after)
+	if store.Same(c.audit.Detail) {
+		c.audit.Action = ""
+	}
 }
 
 type templateList struct {
@@ -89,14 +103,21 @@ type templateBody struct {
 }
 
 func (a *API) putTemplate(ctx context.Context, c *call, body *templateBody) (*push.Template, error) {
-	template, err := a.d.PutTemplate(ctx, push.Template{
+	before, err := store.Existing(a.store.Template(ctx, c.app.ID, c.path("template_id")))
+	if err != nil {
+		return nil, err
+	}
+	template, err := a.d.PutTemplate(ctx, c.principal.Name, push.Template{
 		App: c.app.Key, TemplateID: c.path("template_id"), Name: body.Name, Channel: body.Channel, Page: body.Page, Fields: body.Fields, LongTerm: body.LongTerm,
 	})
+	c.put("template:"+template.TemplateID, before, template)
 	return &template, err
 }
 
 // syncTemplates brings the templates up to the platform's account.
 func (a *API) syncTemplates(ctx context.Context, c *call, _ *none) (*dispatch.TemplateSync, error) {
-	sync, err := a.d.SyncTemplates(ctx, c.principal.Name, c.app.Key)
+	sync, err := a.d.SyncTemplates(ctx, c.principal.Name, c.app.Key, func(ctx context.Context, sync dispatch.TemplateSync) error {
+		return a.note(ctx, c, sync.Counts())
+	})
 	return &sync, err
 }

@@ -129,6 +129,9 @@ func (a *API) retryPermits(ctx context.Context, c *call, body *retryBody) (*disp
 			return nil, &push.InvalidError{Field: "older_than", Rule: "bad_duration", Message: `must be a length of time, such as "6h" or "90m"`}
 		}
 	}
+	what.Begun = func(ctx context.Context) error {
+		return a.note(ctx, c, map[string]any{"template_id": what.TemplateID, "older_than": what.OlderThan.String()})
+	}
 	got, err := a.d.RetrySuspects(ctx, c.principal.Name, c.app.Key, what)
 	return &got, err
 }

@@ -16,6 +16,9 @@
 //  2. A parameter or a field that is not known is refused, so that a slip of the pen is not an answer to another question.
 //  3. A POST with an Idempotency-Key runs in one transaction with the record of its answer (idempotency.go): both are there or
 //     neither, and the same request again gets the same answer.
-//  4. Times are shown in the configured time zone, with its offset; lists are paged by key, never by offset.
-//  5. Handlers read from package store, and change state only through package dispatch.
+//  4. A change runs in one transaction with its entry in the audit log, whose action is in the route table ([Route.Audit], note.go): who, from
+//     where, what, before and after. Where the work is several transactions, the entry is in the one that counts ([Route.Noted]). What programs
+//     report by the thousand is not noted, and the table says so ([Route.Unaudited]).
+//  5. Times are shown in the configured time zone, with its offset; lists are paged by key, never by offset.
+//  6. Handlers read from package store, and change state only through package dispatch.
 package api

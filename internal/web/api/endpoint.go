@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -22,6 +23,10 @@ type call struct {
 	task push.Task
 	// schedule is what {schedule} names; zero where the path has none.
 	schedule push.Schedule
+	// audit is what the audit log will say of the change; a handler may add to it. Its Action is empty where nothing is noted.
+	audit store.AuditEntry
+	// noted: the entry is written by the handler.
+	noted bool
 	// body is the JSON body as it came; nil where the handler reads it itself.
 	body []byte
 	// path reads a part of the path by its name in the pattern.
@@ -61,7 +66,7 @@ func handle[Req, Resp any](a *API, status int, fn func(ctx context.Context, c *c
 			}
 		}
 		run := func(ctx context.Context) (answer, error) {
-			resp, err := fn(ctx, c, req)
+			resp, err := audited(ctx, a, c, func(ctx context.Context) (*Resp, error) { return fn(ctx, c, req) })
 			if err != nil {
 				return answer{}, timedOut(ctx, err)
 			}

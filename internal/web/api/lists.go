@@ -78,9 +78,9 @@ func (a *API) uploadList(w http.ResponseWriter, r *http.Request, c *call) error 
 	if err != nil {
 		return err
 	}
-	up.Body = body
+	up.Body, up.Done = body, a.noteList(c)
 	list, err := a.d.UploadList(r.Context(), c.principal.Name, c.app.Key, c.path("name"), up)
-	body.done()
+	body.Done()
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func (a *API) uploadList(w http.ResponseWriter, r *http.Request, c *call) error 
 }
 
 func (a *API) deleteList(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = map[string]any{"list": c.path("name")}
 	return &none{}, a.d.DeleteList(ctx, c.app.Key, c.path("name"))
 }
 
@@ -116,7 +117,7 @@ func (a *API) downloadListRejects(w http.ResponseWriter, r *http.Request, c *cal
 	}
 	for _, v := range versions {
 		if v.Version == wanted {
-			return a.streamRejects(w, r, v.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, v.Version))
+			return a.streamRejects(w, r, c, v.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, v.Version))
 		}
 	}
 	return fmt.Errorf("version %d of list %q: %w", wanted, list.Name, push.ErrNotFound)

@@ -97,7 +97,7 @@ func problemOf(err error) *Problem {
 func refusalStatus(code push.RefusalCode) int {
 	switch code {
 	case push.RefusedAlreadySent, push.RefusedAlreadyScheduled, push.RefusedWrongState, push.RefusedInUse, push.RefusedScheduleRuns, push.RefusedSourceDisabled,
-		push.RefusedNotApproved, push.RefusedContentChanged:
+		push.RefusedNotApproved, push.RefusedContentChanged, push.RefusedNotUnknown, push.RefusedListGone:
 		return http.StatusConflict
 	case push.RefusedEmptyAudience, push.RefusedNoPermit, push.RefusedProductOffShelf, push.RefusedUnknownVariable, push.RefusedAppPaused:
 		return http.StatusUnprocessableEntity
@@ -109,25 +109,13 @@ func refusalStatus(code push.RefusalCode) int {
 	return http.StatusConflict
 }
 
-// fieldErrors collects the invalid fields of err. ok is false if there are none, or if something else is joined with them.
+// fieldErrors are the invalid fields of err. ok is false if there are none, or if something else is joined with them.
 func fieldErrors(err error) (fields []FieldError, ok bool) {
-	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // each level is looked at in turn
-		for _, e := range joined.Unwrap() {
-			more, ok := fieldErrors(e)
-			if !ok {
-				return nil, false
-			}
-			fields = append(fields, more...)
-		}
-		return fields, len(fields) > 0
+	invalid, ok := push.InvalidFields(err)
+	for _, e := range invalid {
+		fields = append(fields, FieldError{Field: e.Field, Rule: e.Rule, Message: e.Message})
 	}
-	if invalid, is := err.(*push.InvalidError); is { //nolint:errorlint // as above
-		return []FieldError{{Field: invalid.Field, Rule: invalid.Rule, Message: invalid.Message}}, true
-	}
-	if inner := errors.Unwrap(err); inner != nil {
-		return fieldErrors(inner)
-	}
-	return nil, false
+	return fields, ok
 }
 
 func sentence(fields []FieldError) string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"minipush/internal/export"
 )
@@ -38,35 +37,14 @@ func (a *API) downloadResults(w http.ResponseWriter, r *http.Request, c *call) e
 	if err := c.err(); err != nil {
 		return err
 	}
-	conn := http.NewResponseController(w)
-	results.BeforePage = func(int) {
-		_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's
-		_ = conn.SetWriteDeadline(time.Now().Add(a.cfg.Stall))
+	if err := a.note(r.Context(), c, map[string]any{"format": name, "masked": false}); err != nil {
+		return err
 	}
-	out := &begunWriter{w: w, begin: func() {
-		download(w, format.contentType, fmt.Sprintf("task-%d-results.%s", c.task.ID, name))
-	}}
-	_, err := format.write(results, r.Context(), out)
-	if errors.Is(err, export.ErrTooManyRows) {
-		err = problem(http.StatusUnprocessableEntity, "too_many_rows", "%v", err)
-	}
-	if err != nil && out.begun {
-		a.abort(r, err)
-	}
-	return err
-}
-
-// begunWriter knows whether the answer was begun, and sets its headers when it is.
-type begunWriter struct {
-	w     io.Writer
-	begun bool
-	begin func()
-}
-
-func (b *begunWriter) Write(p []byte) (int, error) {
-	if !b.begun {
-		b.begun = true
-		b.begin()
-	}
-	return b.w.Write(p)
+	return a.stream(w, r, format.contentType, fmt.Sprintf("task-%d-results.%s", c.task.ID, name), func(out io.Writer) error {
+		_, err := format.write(results, r.Context(), out)
+		if errors.Is(err, export.ErrTooManyRows) {
+			return problem(http.StatusUnprocessableEntity, "too_many_rows", "%v", err)
+		}
+		return err
+	})
 }

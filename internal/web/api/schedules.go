@@ -20,16 +20,9 @@ type scheduleList struct {
 
 func (a *API) listSchedules(ctx context.Context, c *call, _ *none) (*scheduleList, error) {
 	limit, after := c.limit(), c.afterNumber("schedules", 0, math.MaxInt64)
-	if err := c.err(); err != nil {
+	apps, err := a.listedApps(ctx, c)
+	if err != nil {
 		return nil, err
-	}
-	apps := c.principal.AppIDs
-	if c.given("app") {
-		app, err := a.visibleApp(ctx, c.principal, c.text("app"))
-		if err != nil {
-			return nil, err
-		}
-		apps = []int32{app.ID}
 	}
 	rows, err := a.d.Schedules(ctx, apps, after, limit+1)
 	if err != nil {
@@ -61,6 +54,7 @@ func (a *API) changeSchedule(ctx context.Context, c *call, _ *push.ScheduleSpec)
 }
 
 func (a *API) deleteSchedule(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = store.Changed(c.schedule, nil)
 	return &none{}, a.d.DeleteSchedule(ctx, c.schedule.ID)
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -53,12 +54,14 @@ func (a *API) addSuppressions(ctx context.Context, c *call, batch *suppressionBa
 	if err := push.RequireText("app", batch.App, push.MaxAppKey); err != nil {
 		return nil, err
 	}
+	c.audit.Object = "suppressions"
 	if err := a.maySuppress(ctx, c, batch.App); err != nil {
 		return nil, err
 	}
 	got, err := receive(ctx, "suppressions", batch.Suppressions, func(ctx context.Context, list []dispatch.SuppressionReport) (dispatch.Received, error) {
 		return a.d.Suppress(ctx, c.principal.Name, batch.App, list)
 	})
+	c.audit.Detail = map[string]any{"app": batch.App, "added": got.Accepted, "already": got.Duplicate}
 	return &got, err
 }
 
@@ -74,10 +77,11 @@ func (a *API) removeSuppression(ctx context.Context, c *call, _ *none) (*none, e
 	if err := a.maySuppress(ctx, c, entry.App); err != nil {
 		return nil, err
 	}
+	c.audit.Object = fmt.Sprintf("suppression:%d", id)
 	return &none{}, a.d.Unsuppress(ctx, c.principal.Name, id)
 }
 
-// maySuppress lets a token of some apps change the lists of those only.
+// maySuppress lets a token of some apps change the lists of those only. The entry in the audit log is of that app.
 func (a *API) maySuppress(ctx context.Context, c *call, app string) error {
 	if app == push.AllApps {
 		if !c.principal.SeesAll() {
@@ -85,6 +89,7 @@ func (a *API) maySuppress(ctx context.Context, c *call, app string) error {
 		}
 		return nil
 	}
-	_, err := a.visibleApp(ctx, c.principal, app)
+	found, err := a.visibleApp(ctx, c.principal, app)
+	c.audit.AppID = &found.ID
 	return err
 }

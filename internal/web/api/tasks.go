@@ -20,7 +20,7 @@ type taskList struct {
 func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error) {
 	limit := c.limit()
 	filter := store.TaskFilter{
-		AppIDs: c.principal.AppIDs, State: push.TaskState(c.text("state")), Approval: push.ApprovalState(c.text("approval")), From: c.moment("from"), To: c.moment("to"),
+		State: push.TaskState(c.text("state")), Approval: push.ApprovalState(c.text("approval")), From: c.moment("from"), To: c.moment("to"),
 		Before: c.afterNumber("tasks", 0, math.MaxInt64), Limit: limit + 1,
 	}
 	if filter.Approval != "" && !filter.Approval.Valid() {
@@ -29,15 +29,9 @@ func (a *API) listTasks(ctx context.Context, c *call, _ *none) (*taskList, error
 	if filter.State != "" && !filter.State.Valid() {
 		c.reject("state", "unknown_state", "must be a state of a task")
 	}
-	if err := c.err(); err != nil {
+	var err error
+	if filter.AppIDs, err = a.listedApps(ctx, c); err != nil {
 		return nil, err
-	}
-	if c.given("app") {
-		app, err := a.visibleApp(ctx, c.principal, c.text("app"))
-		if err != nil {
-			return nil, err
-		}
-		filter.AppIDs = []int32{app.ID}
 	}
 	rows, err := a.store.Tasks(ctx, filter)
 	if err != nil {
@@ -80,11 +74,13 @@ func (a *API) changeRate(ctx context.Context, c *call) (*push.Task, error) {
 	if !c.principal.Role.May(auth.Operator, auth.Write) {
 		return nil, problem(http.StatusForbidden, "forbidden", "the rate of a task that is neither a draft nor missed takes the role operator")
 	}
+	c.audit.Action = "task.rate"
 	task, err := a.d.SetTaskRate(ctx, c.principal.Name, c.task.ID, *body.RatePerSecond)
 	return &task, err
 }
 
 func (a *API) deleteTask(ctx context.Context, c *call, _ *none) (*none, error) {
+	c.audit.Detail = store.Changed(c.task.TaskSpec, nil)
 	return &none{}, a.d.DeleteTask(ctx, c.task.ID)
 }
 

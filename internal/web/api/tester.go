@@ -39,7 +39,11 @@ func (a *API) testTask(w http.ResponseWriter, r *http.Request, c *call) error {
 		return err
 	}
 	out, err := a.once(ctx, w, r, c, func(ctx context.Context) (answer, error) {
-		trial, err := a.d.StartTest(ctx, c.principal.Name, c.task.ID, spec)
+		trial, err := audited(ctx, a, c, func(ctx context.Context) (push.Trial, error) {
+			trial, err := a.d.StartTest(ctx, c.principal.Name, c.task.ID, spec)
+			c.audit.Detail = map[string]any{"test": trial.ID}
+			return trial, err
+		})
 		if err != nil {
 			return answer{}, timedOut(ctx, err)
 		}

@@ -7,11 +7,12 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 
 	"minipush/internal/dispatch"
-	"minipush/internal/intake"
+	"minipush/internal/export"
 	"minipush/internal/push"
+	"minipush/internal/web/auth"
+	"minipush/internal/web/patient"
 )
 
 // audienceAnswer is a version of a list and where its refused rows are found.
@@ -37,14 +38,14 @@ type rejectedRow struct {
 // maxFirstRejects is how many refused rows an answer shows.
 const maxFirstRejects = 10
 
-func (a *API) answerOf(ctx context.Context, audience push.Audience) (*audienceAnswer, error) {
+func (a *API) answerOf(ctx context.Context, c *call, audience push.Audience) (*audienceAnswer, error) {
 	out := &audienceAnswer{Audience: audience, RejectsURL: fmt.Sprintf("/api/v1/tasks/%d/rejects.csv", audience.TaskID), FirstRejects: []rejectedRow{}}
 	if audience.Rejected == 0 {
 		return out, nil
 	}
 	rows, err := a.store.Rejects(ctx, audience.ID, 0, maxFirstRejects)
 	for _, row := range rows {
-		bad := dispatch.RejectedRow(row)
+		bad := dispatch.RejectedRow(row, c.maskRejects())
 		out.FirstRejects = append(out.FirstRejects, rejectedRow{
 			Line: bad.Line, ID: bad.Raw, Code: string(bad.Code), Field: bad.Field, Rule: bad.Rule, Message: bad.EN(), MessageZH: bad.ZH(),
 		})
@@ -57,7 +58,7 @@ func (a *API) showAudience(ctx context.Context, c *call, _ *none) (*audienceAnsw
 	if err != nil {
 		return nil, err
 	}
-	return a.answerOf(ctx, audience)
+	return a.answerOf(ctx, c, audience)
 }
 
 // uploadAudience streams the body into a new version of the task's list, or copies a saved list there. It may take long: only standing
@@ -79,19 +80,19 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 	if err != nil {
 		return err
 	}
-	up.Body = body
+	up.Body, up.Done = body, a.noteList(c)
 	var audience push.Audience
 	if c.given("list") {
-		body.done()
+		body.Done()
 		audience, err = a.d.TakeList(r.Context(), c.principal.Name, c.task.ID, c.text("list"), up)
 	} else {
 		audience, err = a.d.UploadAudience(r.Context(), c.principal.Name, c.task.ID, up)
 	}
-	body.done()
+	body.Done()
 	if err != nil {
 		return err
 	}
-	shown, err := a.answerOf(r.Context(), audience)
+	shown, err := a.answerOf(r.Context(), c, audience)
 	if err != nil {
 		return err
 	}
@@ -104,42 +105,20 @@ func (a *API) uploadAudience(w http.ResponseWriter, r *http.Request, c *call) er
 }
 
 // openUpload makes the reader of the body of an upload.
-func (a *API) openUpload(w http.ResponseWriter, r *http.Request) (*patientReader, error) {
-	if r.ContentLength > a.cfg.MaxUpload {
-		return nil, &http.MaxBytesError{Limit: a.cfg.MaxUpload}
-	}
-	return &patientReader{body: http.MaxBytesReader(w, r.Body, a.cfg.MaxUpload), conn: http.NewResponseController(w), stall: a.cfg.Stall}, nil
+func (a *API) openUpload(w http.ResponseWriter, r *http.Request) (*uploadBody, error) {
+	body, err := patient.NewBody(w, r, a.cfg.MaxUpload, a.cfg.Stall, a.cfg.Stall)
+	return &uploadBody{body}, err
 }
 
-// patientReader gives each read of a body its own time: an upload of any length goes through, one that stands still does not.
-type patientReader struct {
-	body  io.Reader
-	conn  *http.ResponseController
-	stall time.Duration
-}
+// uploadBody says of a body that breaks off that the client did.
+type uploadBody struct{ *patient.Body }
 
-func (p *patientReader) Read(b []byte) (int, error) {
-	p.allow(p.stall)
-	n, err := p.body.Read(b)
-	if err == nil {
-		return n, nil
-	}
-	p.done()
-	if tooLarge := (*http.MaxBytesError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
+func (b *uploadBody) Read(p []byte) (int, error) {
+	n, err := b.Body.Read(p)
+	if tooLarge := (*http.MaxBytesError)(nil); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
 		err = unreadable()
 	}
 	return n, err
-}
-
-// done takes the bound of the reads away: the rows may be worked on after the last byte has come. The answer has its own.
-func (p *patientReader) done() {
-	_ = p.conn.SetReadDeadline(time.Time{})
-	_ = p.conn.SetWriteDeadline(time.Now().Add(p.stall))
-}
-
-func (p *patientReader) allow(d time.Duration) {
-	_ = p.conn.SetReadDeadline(time.Now().Add(d)) // a connection without deadlines is a test's
-	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * d))
 }
 
 // downloadRejects streams the refused rows of the list in force: the line, what stood there, the code and its text.
@@ -148,34 +127,33 @@ func (a *API) downloadRejects(w http.ResponseWriter, r *http.Request, c *call) e
 	if err != nil {
 		return err
 	}
-	return a.streamRejects(w, r, audience.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	return a.streamRejects(w, r, c, audience.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
 }
 
 // streamRejects writes the refused rows of a version of a list as a file.
-func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, audienceID int64, name string) error {
-	rows, err := a.store.Rejects(r.Context(), audienceID, 0, maxLimit)
-	if err != nil {
-		return err
+func (a *API) streamRejects(w http.ResponseWriter, r *http.Request, c *call, audienceID int64, name string) error {
+	return a.stream(w, r, "text/csv; charset=utf-8", name, func(out io.Writer) error {
+		return a.d.WriteRejects(r.Context(), out, audienceID, c.maskRejects())
+	})
+}
+
+// maskRejects hides the middle of the openids that were refused from those who do not see openids in the console either; nil hides nothing.
+func (c *call) maskRejects() func(string) string {
+	if c.principal.Role.May(auth.Operator, auth.Read) {
+		return nil
 	}
-	download(w, "text/csv; charset=utf-8", name)
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Time{})
-	file := intake.NewRejectWriter(w)
-	err = file.Header()
-	for err == nil && len(rows) > 0 {
-		_ = conn.SetWriteDeadline(time.Now().Add(a.cfg.Stall))
-		for _, row := range rows {
-			err = errors.Join(err, file.Write(dispatch.RejectedRow(row)))
-		}
-		if err = errors.Join(err, file.Flush()); err != nil || len(rows) < maxLimit {
-			break
-		}
-		rows, err = a.store.Rejects(r.Context(), audienceID, rows[len(rows)-1].Line, maxLimit)
-	}
-	if err = errors.Join(err, file.Flush()); err != nil {
+	return export.Mask
+}
+
+// stream answers with a file. It may take long: only a client that stands still ends it. An error before its first byte is the caller's to answer.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
+	out := patient.NewWriter(w, a.cfg.Stall, func() { download(w, contentType, name) })
+	err := write(out)
+	if err != nil && out.Begun() {
 		a.abort(r, err)
 	}
-	return nil
+	out.Done()
+	return err
 }
 
 // download sets the headers of a file.

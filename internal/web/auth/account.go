@@ -33,10 +33,7 @@ func AddAccount(ctx context.Context, st *store.Store, by Principal, a store.Acco
 		if account, err = st.InsertAccount(ctx, a); err != nil {
 			return err
 		}
-		return st.InsertAuditEntry(ctx, store.AuditEntry{
-			Actor: by.Name, ActorID: by.ID, Action: "account.add", Object: "account:" + account.Login, Address: by.Address,
-			Detail: map[string]any{"role": account.Role},
-		})
+		return st.InsertAuditEntry(ctx, accountEntry(by, "account.add", account.Login, map[string]any{"role": account.Role}))
 	})
 	return account, err
 }
@@ -58,10 +55,50 @@ func ResetPassword(ctx context.Context, st *store.Store, by Principal, login, pa
 		if err := st.SetAccountPassword(ctx, account.ID, hash, nil); err != nil {
 			return err
 		}
-		return st.InsertAuditEntry(ctx, passwordEntry(by, account.Login))
+		return st.InsertAuditEntry(ctx, accountEntry(by, "account.password", account.Login, nil))
 	})
 }
 
-func passwordEntry(by Principal, login string) store.AuditEntry {
-	return store.AuditEntry{Actor: by.Name, ActorID: by.ID, Action: "account.password", Object: "account:" + login, Address: by.Address}
+// LinkAccount links an account to who its person is at an OpenID provider, and notes it in the audit log. Whoever signs in there as that subject is
+// this account from then on. What is wrong is an *push.InvalidError of the field "subject".
+func LinkAccount(ctx context.Context, st *store.Store, by Principal, login, issuer, subject string) error {
+	subject = strings.TrimSpace(subject)
+	if err := push.RequireText("subject", subject, 255); err != nil {
+		return err
+	}
+	account, err := st.AccountByLogin(ctx, NormalLogin(login))
+	if err != nil {
+		return err
+	}
+	return st.InTx(ctx, func(ctx context.Context) error {
+		if err := st.LinkAccount(ctx, store.AccountIdentity{Issuer: issuer, Subject: subject, AccountID: account.ID, LinkedBy: by.Name}); err != nil {
+			return err
+		}
+		return st.InsertAuditEntry(ctx, accountEntry(by, "account.link", account.Login, map[string]any{"issuer": issuer, "subject": subject}))
+	})
+}
+
+// UnlinkAccount takes the links of an account to OpenID providers away, ends its sessions, which may have come from there, and notes it in the audit
+// log. It returns false where there was none.
+func UnlinkAccount(ctx context.Context, st *store.Store, by Principal, login string) (was bool, err error) {
+	account, err := st.AccountByLogin(ctx, NormalLogin(login))
+	if err != nil {
+		return false, err
+	}
+	err = st.InTx(ctx, func(ctx context.Context) error {
+		n, err := st.UnlinkAccount(ctx, account.ID)
+		if was = n > 0; err != nil || !was {
+			return err
+		}
+		if err := st.DeleteSessionsOf(ctx, account.ID, nil); err != nil {
+			return err
+		}
+		return st.InsertAuditEntry(ctx, accountEntry(by, "account.unlink", account.Login, nil))
+	})
+	return was, err
+}
+
+// accountEntry is an entry of the audit log about an account.
+func accountEntry(by Principal, action, login string, detail map[string]any) store.AuditEntry {
+	return store.AuditEntry{Actor: by.Name, ActorID: by.ID, Action: action, Object: "account:" + login, Address: by.Address, Detail: detail}
 }

@@ -1,8 +1,30 @@
-// Package auth says who makes a call and what they may do: bearer tokens, roles, and the apps that a token may touch.
+// Package auth says who makes a call and what they may do: bearer tokens, accounts and their sessions, roles, and the apps that each may touch.
+//
+// # Tokens
 //
 // A token is checked against its SHA-256 in the database and then remembered for [Config].CacheFor, so that a burst of
 // calls costs one look-up; a revoked token stops working when that time is over. Nothing is remembered of tokens that are
 // not known, so guesses cannot fill the memory.
+//
+// # Logging in
+//
+//		password, or an OpenID provider's word ──► Admission ──► session
+//		              first step                      └─► challenge ──► code of the phone, or recovery code ──► session
+//		                                                                second step, where the account asks for one
+//
+//	 1. The first step alone gives no session where the account has a second factor. The statement that inserts a session asks the row of the account
+//	    again, under its lock: a login loses against a new password, a second factor and a shutting out that happen at the same time.
+//	 2. Between the steps the browser holds a sealed cookie, and the database nothing. It is void after 5 minutes, and with a new password.
+//	 3. A code of the phone is taken once: the time step of the last one is kept, and only a later one is taken, by compare-and-set. So is a recovery
+//	    code, which is deleted. Secrets of phones are sealed, recovery codes hashed; both are shown once.
+//	 4. Attempts are counted in the database before anything is compared: by account, by address, and codes apart from passwords, for whoever types a code
+//	    knows the password. What is counted of one is not forgotten for the other.
+//	 5. Every session has a cookie of its own, made when it begins. It gets another when the second factor is switched on or off, and the account's other
+//	    sessions end then; they all end with a new password, when the account is shut out, and when an administrator takes its second factor or its link away.
+//	 6. An OpenID provider says who somebody is, and never what they may do. No account is made for a stranger, and no address of mail is believed:
+//	    an administrator links an account to the pair of issuer and subject, which nobody can choose, and which is never given to another. Whoever signs in
+//	    without a link is shown their subject, to tell it to an administrator. The second step is asked for after it too.
+//	 7. The provider is asked what it is when somebody first signs in: it may be away when the daemon starts, and passwords work without it.
 //
 // The package knows no HTTP status: package api turns [ErrUnauthenticated] into 401 and a role that is too weak into 403.
 package auth

@@ -16,8 +16,13 @@ type Principal struct {
 	Role Role
 	// AppIDs are the apps that it may touch; nil is all of them.
 	AppIDs []int32
-	// Address is where the request comes from, for the audit log; empty for a command.
+	// Address is where the request comes from, for the audit log.
 	Address string
+}
+
+// Caller is who is written into the audit log.
+func (p Principal) Caller() store.Caller {
+	return store.Caller{Name: p.Name, ID: p.ID, Address: p.Address}
 }
 
 // Sees says whether an app exists for this principal.

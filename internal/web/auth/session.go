@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"minipush/internal/push"
+	"minipush/internal/seal"
 	"minipush/internal/store"
 )
 
@@ -34,8 +34,11 @@ type SessionConfig struct {
 	Lifetime time.Duration
 	// Window is the time in which attempts are counted. Default 15 min.
 	Window time.Duration
-	// PerAccount and PerAddress bound the attempts in a window that do not succeed. Defaults 10 and 60.
-	PerAccount, PerAddress int
+	// PerAccount and PerAddress bound the attempts in a window that do not succeed. Defaults 10 and 60. PerCode bounds those with a code of the
+	// second factor, of an account whose password is known by then: three of a million codes are right at a time. Default 5.
+	PerAccount, PerAddress, PerCode int
+	// Key seals the secrets of second factors, and the cookies between the steps of a login.
+	Key *seal.Key
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -65,6 +68,7 @@ func NewSessions(cfg SessionConfig, st *store.Store, log *slog.Logger) *Sessions
 	cfg.Window = cmp.Or(cfg.Window, 15*time.Minute)
 	cfg.PerAccount = cmp.Or(cfg.PerAccount, 10)
 	cfg.PerAddress = cmp.Or(cfg.PerAddress, 60)
+	cfg.PerCode = cmp.Or(cfg.PerCode, 5)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -74,20 +78,20 @@ func NewSessions(cfg SessionConfig, st *store.Store, log *slog.Logger) *Sessions
 // noAccount is the hash of no password: a login that does not exist costs the time of one that does.
 const noAccount = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// Login checks login and password and opens a session; value is its cookie's. An error is ErrThrottled, ErrWrongLogin, or the
-// database's. Attempts are counted before the password is looked at; an address that is throttled counts for no account.
-func (s *Sessions) Login(ctx context.Context, login, password, remoteAddr string) (value string, err error) {
+// Login checks login and password: the first step. An error is ErrThrottled, ErrWrongLogin, or the database's. Attempts are counted before the
+// password is looked at; an address that is throttled counts for no account.
+func (s *Sessions) Login(ctx context.Context, login, password, remoteAddr string) (Admission, error) {
 	login = NormalLogin(login)
 	account, address := subject("account", login), subject("address", network(remoteAddr))
 	if err := s.count(ctx, address, s.cfg.PerAddress); err != nil {
-		return "", err
+		return Admission{}, err
 	}
 	if err := s.count(ctx, account, s.cfg.PerAccount); err != nil {
-		return "", err
+		return Admission{}, err
 	}
 	found, err := s.store.AccountByLogin(ctx, login)
 	if err != nil && !errors.Is(err, push.ErrNotFound) && !errors.Is(err, push.ErrUnstorable) {
-		return "", err
+		return Admission{}, err
 	}
 	phc := noAccount
 	if err == nil {
@@ -98,23 +102,49 @@ func (s *Sessions) Login(ctx context.Context, login, password, remoteAddr string
 	}
 	right, err := VerifyPassword(ctx, password, phc)
 	if err != nil {
-		return "", err
+		return Admission{}, err
 	}
 	if !right || found.ID == 0 || found.DisabledAt != nil {
-		return "", ErrWrongLogin
+		return Admission{}, ErrWrongLogin
 	}
 	if err := s.store.ForgetLogin(ctx, account, address); err != nil {
-		return "", err
+		return Admission{}, err
 	}
-	return s.Open(ctx, found.ID)
+	in, err := s.admit(ctx, found)
+	if errors.Is(err, push.ErrNotFound) {
+		err = ErrWrongLogin // shut out, or with another password, at this moment
+	}
+	return in, err
 }
 
-// Open opens a session of an account whose person is known; value is its cookie's.
-func (s *Sessions) Open(ctx context.Context, accountID int64) (value string, err error) {
+// Open opens a session of an account whose person is known, without a second step: where the account asks for one, or is no longer as it was read, the
+// error is push.ErrNotFound. value is the cookie's.
+func (s *Sessions) Open(ctx context.Context, a store.Account) (value string, err error) {
+	return s.open(ctx, a, false)
+}
+
+func (s *Sessions) open(ctx context.Context, a store.Account, second bool) (value string, err error) {
+	value = newSession()
+	if err := s.store.InsertSession(ctx, sessionHash(value), a, second, s.cfg.Lifetime); err != nil {
+		return "", err
+	}
+	return value, nil
+}
+
+// renew ends the other sessions of an account, and gives this one another cookie: what was known of it before, by whomever, is worth nothing.
+func (s *Sessions) renew(ctx context.Context, n Session) (value string, err error) {
+	value = newSession()
+	if err := s.store.DeleteSessionsOf(ctx, n.AccountID, n.hash); err != nil {
+		return "", err
+	}
+	return value, s.store.RenewSession(ctx, n.hash, sessionHash(value))
+}
+
+// newSession makes the value of a session's cookie.
+func newSession() string {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: it ends the program instead
-	value = base64.RawURLEncoding.EncodeToString(secret)
-	return value, s.store.InsertSession(ctx, sessionHash(value), accountID, s.cfg.Lifetime)
+	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
 // Of finds the session of a request by its cookie. An error is ErrUnauthenticated, or the database's.
@@ -142,7 +172,7 @@ func (s *Sessions) Of(r *http.Request) (Session, error) {
 	}
 	a := found.Account
 	return Session{
-		Principal: Principal{ID: "account:" + strconv.FormatInt(a.ID, 10), Name: a.Login, Role: role, AppIDs: a.AppIDs, Address: address(r.RemoteAddr)},
+		Principal: Principal{ID: accountID(a.ID), Name: a.Login, Role: role, AppIDs: a.AppIDs, Address: Address(r)},
 		AccountID: a.ID, Login: a.Login, Name: a.Name, hash: hash,
 	}, nil
 }
@@ -160,20 +190,8 @@ func (s *Sessions) LogoutEverywhere(ctx context.Context, n Session) error {
 // ChangePassword replaces the password of the one who is logged in, ends the account's other sessions, and notes it in the audit log. What is wrong is an
 // *push.InvalidError of the fields "current" and "password", or ErrThrottled: attempts count like logins.
 func (s *Sessions) ChangePassword(ctx context.Context, n Session, current, password string) error {
-	key := subject("account", n.Login)
-	if err := s.count(ctx, key, s.cfg.PerAccount); err != nil {
+	if err := s.checkPassword(ctx, n, current); err != nil {
 		return err
-	}
-	account, err := s.store.AccountByLogin(ctx, n.Login)
-	if err != nil {
-		return err
-	}
-	right, err := VerifyPassword(ctx, current, account.PasswordHash)
-	if err != nil {
-		return err
-	}
-	if !right {
-		return &push.InvalidError{Field: "current", Rule: "wrong_password", Message: "is not your password"}
 	}
 	if err := CheckPassword("password", n.Login, password); err != nil {
 		return err
@@ -182,16 +200,36 @@ func (s *Sessions) ChangePassword(ctx context.Context, n Session, current, passw
 	if err != nil {
 		return err
 	}
-	if err := s.store.ForgetLogin(ctx, key, nil); err != nil {
-		return err
-	}
 	return s.store.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.SetAccountPassword(ctx, n.AccountID, hash, n.hash); err != nil {
 			return err
 		}
-		return s.store.InsertAuditEntry(ctx, passwordEntry(n.Principal, n.Login))
+		return s.store.InsertAuditEntry(ctx, accountEntry(n.Principal, "account.password", n.Login, nil))
 	})
 }
+
+// checkPassword says whether somebody who is logged in knows the password. What is wrong is an *push.InvalidError of the field "current", or
+// ErrThrottled.
+func (s *Sessions) checkPassword(ctx context.Context, n Session, password string) error {
+	key := subject("account", n.Login)
+	if err := s.count(ctx, key, s.cfg.PerAccount); err != nil {
+		return err
+	}
+	account, err := s.store.AccountByID(ctx, n.AccountID)
+	if err != nil {
+		return err
+	}
+	right, err := VerifyPassword(ctx, password, account.PasswordHash)
+	if err == nil && !right {
+		err = &push.InvalidError{Field: "current", Rule: "wrong_password", Message: "is not your password"}
+	}
+	if err != nil {
+		return err
+	}
+	return s.store.ForgetLogin(ctx, key, nil)
+}
+
+func accountID(id int64) string { return "account:" + strconv.FormatInt(id, 10) }
 
 // count counts an attempt of a subject.
 func (s *Sessions) count(ctx context.Context, key []byte, limit int) error {
@@ -225,7 +263,9 @@ func network(remoteAddr string) string {
 	return addr.String()
 }
 
-// address is the address of a remote end without its port.
+// Address is where a request comes from, without the port.
+func Address(r *http.Request) string { return address(r.RemoteAddr) }
+
 func address(remoteAddr string) string {
 	ap, err := netip.ParseAddrPort(remoteAddr)
 	if err != nil {
@@ -237,46 +277,4 @@ func address(remoteAddr string) string {
 func sessionHash(value string) []byte {
 	sum := sha256.Sum256([]byte(value))
 	return sum[:]
-}
-
-// Cookies. __Host- makes the browser keep a cookie to this host, to HTTPS and to no other path. On plain HTTP a browser would
-// not keep such a cookie, so for a loopback address, where there is nobody in between, it is a plain one.
-const (
-	secureCookie = "__Host-minipush"
-	plainCookie  = "minipush"
-)
-
-// CookieName is the name of the session cookie in answers to r.
-func CookieName(r *http.Request) string {
-	if PlainLoopback(r) {
-		return plainCookie
-	}
-	return secureCookie
-}
-
-// PlainLoopback says whether r came by plain HTTP to a loopback address by name. X-Forwarded-Proto can only make it stricter.
-func PlainLoopback(r *http.Request) bool {
-	if Encrypted(r) {
-		return false
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && addr.IsLoopback()
-}
-
-// Encrypted says whether r came by HTTPS, as far as this daemon or the proxy before it says.
-func Encrypted(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
-}
-
-// SetCookie makes the browser keep a session; the empty value makes it forget it.
-func SetCookie(w http.ResponseWriter, r *http.Request, value string) {
-	c := &http.Cookie{Name: CookieName(r), Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: !PlainLoopback(r)}
-	if value == "" {
-		c.MaxAge = -1
-	}
-	http.SetCookie(w, c)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minipush/internal/push"
+	"minipush/internal/seal"
 	"minipush/internal/store"
 	"minipush/internal/store/storetest"
 	"minipush/internal/web/auth"
@@ -33,10 +34,12 @@ type logins struct {
 
 func setupLogins(t *testing.T, cfg auth.SessionConfig) *logins {
 	t.Helper()
+	key, err := seal.NewKey(seal.GenerateKey())
+	require.NoError(t, err)
+	cfg.Key = key
 	l := &logins{pool: storetest.Pool(t)}
 	l.store = store.New(l.pool)
 	l.sessions = auth.NewSessions(cfg, l.store, slog.New(slog.DiscardHandler))
-	var err error
 	l.account, err = auth.AddAccount(t.Context(), l.store, auth.Principal{Name: "root"}, store.Account{Login: "Ann", Name: "安", Role: "author"}, goodPassword)
 	require.NoError(t, err)
 	return l
@@ -59,8 +62,10 @@ func (l *logins) exec(t *testing.T, sql string) {
 func TestSessions_FindThePrincipal(t *testing.T) {
 	t.Parallel()
 	l := setupLogins(t, auth.SessionConfig{})
-	value, err := l.sessions.Login(t.Context(), " ANN ", goodPassword, "192.0.2.1:5")
+	in, err := l.sessions.Login(t.Context(), " ANN ", goodPassword, "192.0.2.1:5")
 	require.NoError(t, err)
+	require.Empty(t, in.Challenge)
+	value := in.Session
 	n, err := l.of(t, value)
 	require.NoError(t, err)
 	require.Equal(t, auth.Principal{ID: fmt.Sprintf("account:%d", l.account.ID), Name: "ann", Role: auth.Author, Address: "192.0.2.1"}, n.Principal)
@@ -84,7 +89,7 @@ func TestSessions_EndWhenIdle_AndAfterTheirLifetime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := setupLogins(t, auth.SessionConfig{Idle: time.Hour})
-			value, err := l.sessions.Open(t.Context(), l.account.ID)
+			value, err := l.sessions.Open(t.Context(), l.account)
 			require.NoError(t, err)
 			l.exec(t, `UPDATE session SET last_used_at = now() - interval '59 minutes'`)
 			_, err = l.of(t, value)
@@ -99,7 +104,7 @@ func TestSessions_EndWhenIdle_AndAfterTheirLifetime(t *testing.T) {
 func TestSessions_UseKeepsThemAlive(t *testing.T) {
 	t.Parallel()
 	l := setupLogins(t, auth.SessionConfig{Idle: time.Hour})
-	value, err := l.sessions.Open(t.Context(), l.account.ID)
+	value, err := l.sessions.Open(t.Context(), l.account)
 	require.NoError(t, err)
 	l.exec(t, `UPDATE session SET last_used_at = now() - interval '59 minutes'`)
 	_, err = l.of(t, value)
@@ -191,7 +196,7 @@ func TestAddAccount_NamesWhatIsWrong(t *testing.T) {
 func TestResetPassword_EndsSessions_AndIsInTheAuditLog(t *testing.T) {
 	t.Parallel()
 	l := setupLogins(t, auth.SessionConfig{})
-	value, err := l.sessions.Open(t.Context(), l.account.ID)
+	value, err := l.sessions.Open(t.Context(), l.account)
 	require.NoError(t, err)
 	require.NoError(t, auth.ResetPassword(t.Context(), l.store, auth.Principal{Name: "cli:root"}, "ANN", "another good password"))
 	_, err = l.of(t, value)

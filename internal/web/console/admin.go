@@ -1,15 +1,14 @@
 package console
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"minipush/internal/push"
+	"minipush/internal/web/auth"
 )
 
 // listed is how many rows a page of a list has that is no list of tasks.
@@ -79,14 +78,7 @@ func (c *call) tickedApps() (ids []int32, err error) {
 }
 
 // appKeys are the keys of apps by their ids.
-func (c *call) appKeys(ids []int32) (keys []string) {
-	for _, a := range c.apps {
-		if slices.Contains(ids, a.ID) {
-			keys = append(keys, a.Key)
-		}
-	}
-	return keys
-}
+func (c *call) appKeys(ids []int32) []string { return auth.AppKeys(c.apps, ids) }
 
 // forAll refuses who is limited to some apps: accounts, tokens and new apps are of all.
 func (c *call) forAll() error {
@@ -115,32 +107,6 @@ func pathOf(parts ...string) string {
 		parts[i] = url.PathEscape(p)
 	}
 	return "/console/" + strings.Join(parts, "/")
-}
-
-// changed is the Detail of an entry in the audit log: what differs between two values, before and after, as JSON names it. Times at which
-// rows were written are left out.
-func changed(before, after any) map[string]any {
-	old, now := fieldsOf(before), fieldsOf(after)
-	was, is := map[string]any{}, map[string]any{}
-	for name := range now {
-		if name == "updated_at" || name == "created_at" || reflect.DeepEqual(old[name], now[name]) {
-			continue
-		}
-		was[name], is[name] = old[name], now[name]
-	}
-	return map[string]any{"before": was, "after": is}
-}
-
-func fieldsOf(v any) map[string]any {
-	fields := map[string]any{}
-	if v == nil {
-		return fields
-	}
-	text, err := json.Marshal(v)
-	if err == nil {
-		_ = json.Unmarshal(text, &fields) // what is no object has no fields
-	}
-	return fields
 }
 
 // manage is the crumb of the pages below it.

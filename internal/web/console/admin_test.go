@@ -88,7 +88,7 @@ func TestAdminPermits_ShowStockBySourceAndDay(t *testing.T) {
 func TestAdminPermits_SuspectUnitsAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := b.d.PutTemplate(t.Context(), push.Template{App: b.health.Key, TemplateID: "SUB1", Name: "兑换提醒", Channel: push.ChannelSubscribe, Fields: []push.Field{{Key: "thing1", Value: "x"}}})
+	_, err := b.d.PutTemplate(t.Context(), "operator", push.Template{App: b.health.Key, TemplateID: "SUB1", Name: "兑换提醒", Channel: push.ChannelSubscribe, Fields: []push.Field{{Key: "thing1", Value: "x"}}})
 	require.NoError(t, err)
 	b.exec(t, `INSERT INTO subscription (app_id, openid, template_id, available, suspect, suspect_at) VALUES ($1, 'o1', 'SUB1', 0, 3, now() - interval '1 day')`, b.health.ID)
 	c := b.as(t, "operator")
@@ -177,7 +177,9 @@ func TestAdminApp_SecretsAreWrittenAndNeverShown(t *testing.T) {
 	require.NotContains(t, r.body, secret, "not even in the form that was refused")
 	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"ftp://x"}})
 	require.Equal(t, "网址不正确", errorAt(r.body, "base_url"))
-	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}})
+	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx1"}, "base_url": {"https://api.weixin.qq.com.example.net"}})
+	require.Equal(t, "必填", errorAt(r.body, "secret"), "the secret that is kept goes nowhere else")
+	r = c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx2"}, "base_url": {"https://api.weixin.qq.com"}, "secret": {secret}})
 	require.Equal(t, "已被使用", errorAt(r.body, "appid"))
 	require.Equal(t, http.StatusSeeOther, c.saves(t, "/console/apps/health_applet/connection", url.Values{"appid": {"wx9"}, "base_url": {"http://127.0.0.1:1"}, "secret": {secret}}).status)
 
@@ -212,7 +214,7 @@ func TestAdminApp_TestSaysWhatThePlatformSaid(t *testing.T) {
 	answer := `{"access_token":"SECRET-TOKEN","expires_in":7200}`
 	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
 	defer platform.Close()
-	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health_applet", BaseURL: platform.URL})
+	_, err := b.d.SetApp(t.Context(), dispatch.AppSpec{Key: "health_applet", BaseURL: platform.URL, Secret: "s3cret"})
 	require.NoError(t, err)
 	c := b.as(t, "operator")
 	test := func() string {
@@ -379,6 +381,9 @@ func TestAdminSuppressions_AreSearchedAddedAndRemoved(t *testing.T) {
 	c := b.as(t, "operator")
 	require.Contains(t, c.get(t, "/console/suppressions?q=4711").body, "投诉")
 	require.Contains(t, c.get(t, "/console/suppressions?q=oABCDEFGHIJKLMNOPQRSTUVWXYZ1").body, "oABCDEFGHIJKLMNOPQRSTUVWXYZ1</td>")
+	masked := b.as(t, "viewer").get(t, "/console/suppressions").body
+	require.Contains(t, masked, "oABC****XYZ1</td>")
+	require.NotContains(t, masked, "oABCDEFGHIJKLMNOPQRSTUVWXYZ1")
 	require.Contains(t, c.get(t, "/console/suppressions?q=none").body, "没有找到")
 	add := func(people, scope string) answer {
 		return c.post(t, "/console/suppressions", url.Values{"for": {scope}, "by": {"user_id"}, "people": {people}, "note": {"群发投诉"}})

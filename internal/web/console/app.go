@@ -9,6 +9,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 	"minipush/internal/wechat/callback"
 )
@@ -46,6 +47,14 @@ func (k *Console) appRoutes(t *table) {
 	t.row(Route{Method: "POST", Pattern: "/console/apps/{app}/test", Role: auth.Operator}, k.testApp)
 }
 
+// QuotaLimit is how many calls a day the platform allows; 0 where it did not say, or allows any.
+func (p *appPage) QuotaLimit() int64 {
+	if p.Quota.Limit == nil {
+		return 0
+	}
+	return *p.Quota.Limit
+}
+
 func (k *Console) newAppPage(ctx context.Context, c *call) (*appPage, error) {
 	a := c.app
 	path := appPath(a.Key)
@@ -60,11 +69,7 @@ func (k *Console) newAppPage(ctx context.Context, c *call) (*appPage, error) {
 		{Name: "base_url", Label: "app.base_url", Hint: "app.base_url_hint", Type: "url", Value: a.BaseURL, Required: true},
 		{Name: "secret", Label: "app.secret", Hint: "app.secret_keep_hint", Type: "password", Autocomplete: "new-password"},
 	}
-	scheme := "http://"
-	if auth.Encrypted(c.r) {
-		scheme = "https://"
-	}
-	p.CallbackURL = scheme + c.r.Host + "/callbacks/wechat/" + a.Key
+	p.CallbackURL = publicURL(c.r) + "/callbacks/wechat/" + a.Key
 	_, mode, _, err := k.store.Callback(ctx, a.Key)
 	p.CallbackMode = mode
 	if mode == "" {
@@ -171,7 +176,7 @@ func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Settings })
 	}
-	c.audit.Detail = changed(before, app.AppSettings)
+	c.audit.Detail = store.Changed(before, app.AppSettings)
 	return redirect(appPath(app.Key)).saying("app.flash_saved"), nil
 }
 
@@ -227,7 +232,7 @@ func (k *Console) setAppConnection(ctx context.Context, c *call) (reply, error) 
 	if err != nil {
 		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Connection })
 	}
-	c.audit.Detail = changed(connectionOf(before), connectionOf(app))
+	c.audit.Detail = store.Changed(connectionOf(before), connectionOf(app))
 	if spec.Secret != "" {
 		c.audit.Detail["secret"] = "replaced"
 	}
@@ -250,7 +255,7 @@ func (k *Console) setAppCallback(ctx context.Context, c *call) (reply, error) {
 	type shown struct {
 		Mode string `json:"callback_mode"`
 	}
-	c.audit.Detail = changed(shown{before}, shown{string(spec.Mode)})
+	c.audit.Detail = store.Changed(shown{before}, shown{string(spec.Mode)})
 	return redirect(appPath(c.app.Key)).saying(said), nil
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -66,6 +67,6 @@ func (k *Console) addApp(ctx context.Context, c *call) (reply, error) {
 		return invalid("newapp", &p).under(upToApps()...), refuse(err, &p.Key, &p.AppID, &p.Secret, &p.BaseURL)
 	}
 	c.audit.Object, c.audit.AppID = "app:"+app.Key, &app.ID
-	c.audit.Detail = changed(nil, map[string]any{"appid": app.AppID, "base_url": app.BaseURL})
+	c.audit.Detail = store.Changed(nil, map[string]any{"appid": app.AppID, "base_url": app.BaseURL})
 	return redirect(appPath(app.Key)).saying("app.flash_added"), nil
 }

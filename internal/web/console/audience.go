@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"minipush/internal/dispatch"
-	"minipush/internal/intake"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
@@ -29,10 +29,15 @@ type audiencePage struct {
 	Path string
 	// CanChange: the task is a draft, and the account may write on it.
 	CanChange bool
+	// Ready: there is somebody to send to, and it can be sent.
+	Ready bool
 	// List is the list in force; nil where there is none. Rows are its first ones.
 	List *push.Audience
 	Rows []push.Recipient
-	Form uploadView
+	// Source is the saved list that the start copies, where no list is in force yet; nil where there is none.
+	Source *push.ListVersion
+	Name   string
+	Form   uploadView
 	// Saved are the saved lists to choose from; SavedChoice is that choice, with its own narrowing.
 	Saved                    []push.SavedList
 	SavedChoice              field
@@ -62,8 +67,7 @@ func (k *Console) showAudience(ctx context.Context, c *call) (reply, error) {
 }
 
 func audienceReply(c *call, p audiencePage, status int) reply {
-	out := page("audience", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home},
-		crumb{Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)})
+	out := page("audience", p, c.task.ID).under(taskCrumbs(c)...)
 	out.status = status
 	return out
 }
@@ -83,9 +87,19 @@ func (k *Console) newAudiencePage(ctx context.Context, c *call) (audiencePage, e
 			return p, err
 		}
 	}
-	if p.List != nil || c.task.Audience == push.AudienceAll {
+	if p.List == nil && c.task.Audience == push.AudienceList && c.task.SourceID != 0 {
+		v, name, err := k.store.ListVersion(ctx, c.task.SourceID)
+		if err == nil {
+			p.Source, p.Name = &v, name
+		} else if !errors.Is(err, push.ErrNotFound) {
+			return p, err
+		}
+	}
+	if p.List != nil || p.Source != nil || c.task.Audience == push.AudienceAll {
 		p.Reach = &reachPlace{taskPath(c.task.ID) + "/reach"}
 	}
+	t := c.task
+	p.Ready = p.Reach != nil && c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled)
 	if !p.CanChange || c.task.Audience != push.AudienceList {
 		return p, nil
 	}
@@ -168,15 +182,14 @@ func (k *Console) audienceTaken(w http.ResponseWriter, r *http.Request, c *call,
 // names the one that it takes the place of, as it was when the upload began.
 func (k *Console) audited(c *call, e store.AuditEntry) func(context.Context, push.Audience) error {
 	return func(ctx context.Context, a push.Audience) error {
-		e.Actor, e.ActorID = c.actor(), c.session.Principal.ID
-		e.Detail = map[string]any{"total": a.Total, "accepted": a.Accepted, "duplicate": a.Duplicate, "rejected": a.Rejected}
+		e.Detail = a.Figures()
 		switch {
 		case c.task.ID != 0:
 			e.Detail["before"] = map[string]any{"audience_id": c.task.AudienceID, "total": c.task.Counts.Total}
 			e.Detail["after"] = map[string]any{"audience_id": a.ID, "total": a.Accepted}
-			e.Object, e.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
+			e.AboutTask(c.task)
 		case c.app.ID != 0:
-			e.Object, e.AppID = "app:"+c.app.Key, &c.app.ID
+			e.AboutApp(c.app)
 		}
 		return k.store.InsertAuditEntry(ctx, e)
 	}
@@ -206,7 +219,7 @@ func (p *audiencePage) refuseSaved(c *call, err error) bool {
 		p.SavedEmpty = true
 		return true
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	for _, w := range wrong {
 		switch w.Field {
 		case "exclude_task":
@@ -227,7 +240,7 @@ func (k *Console) changeKind(ctx context.Context, c *call) (reply, error) {
 	kind := push.AudienceKind(c.value("audience"))
 	var was push.AudienceKind
 	_, err := k.d.ChangeTask(ctx, c.actor(), c.task.ID, func(s *push.TaskSpec) error { was, s.Audience = s.Audience, kind; return nil })
-	c.audit.Detail = changed(map[string]any{"audience": was}, map[string]any{"audience": kind})
+	c.audit.Detail = store.Changed(map[string]any{"audience": was}, map[string]any{"audience": kind})
 	return redirect(taskPath(c.task.ID) + "/audience").saying("audience.flash_kind"), err
 }
 
@@ -237,35 +250,12 @@ func (k *Console) downloadRejects(w http.ResponseWriter, r *http.Request, c *cal
 	if err != nil {
 		return err
 	}
-	return k.streamRejects(w, r, list.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
+	return k.streamRejects(w, r, c, list.ID, fmt.Sprintf("task-%d-rejects.csv", c.task.ID))
 }
 
-// rejectsPage is how many refused rows are read at a time.
-const rejectsPage = 1000
-
-func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, listID int64, name string) error {
-	rows, err := k.store.Rejects(r.Context(), listID, 0, rejectsPage)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Time{}) // as above
-	file := intake.NewRejectWriter(w)
-	err = file.Header()
-	for err == nil && len(rows) > 0 {
-		_ = conn.SetWriteDeadline(time.Now().Add(k.cfg.Stall))
-		for _, row := range rows {
-			err = errors.Join(err, file.Write(&intake.RowError{Line: row.Line, Code: intake.Code(row.Code), Raw: row.Value}))
-		}
-		if err = errors.Join(err, file.Flush()); err == nil {
-			rows, err = k.store.Rejects(r.Context(), listID, rows[len(rows)-1].Line, rejectsPage)
-		}
-	}
-	if err = errors.Join(err, file.Flush()); err != nil {
-		k.log.WarnContext(r.Context(), "download broken off", "route", r.Pattern, "err", err)
-		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser
-	}
-	return nil
+// streamRejects writes the refused rows of a version of a list as a file.
+func (k *Console) streamRejects(w http.ResponseWriter, r *http.Request, c *call, listID int64, name string) error {
+	return k.download(w, r, "text/csv; charset=utf-8", name, func(out io.Writer) error {
+		return k.d.WriteRejects(r.Context(), out, listID, c.mask)
+	})
 }

@@ -68,6 +68,16 @@ func TestAudience_AFileIsTaken_ItsRefusedRowsAreDownloaded(t *testing.T) {
 	rejects := c.get(t, "/console/tasks/1/rejects.csv")
 	require.Contains(t, rejects.header.Get("Content-Disposition"), "task-1-rejects.csv")
 	require.Contains(t, rejects.body, "内容为空")
+	list, err := b.store.Audience(t.Context(), 1)
+	require.NoError(t, err)
+	require.NoError(t, b.store.AddRejects(t.Context(), list.ID, []store.Reject{
+		{Line: 8, Code: "field_invalid", Value: "8", Field: "enum2", Rule: "not_listed", ZH: "只能是以下之一", EN: "must be one of"},
+		{Line: 9, Code: "unknown_openid", Value: "oABCDEFGHIJKLMNOPQRSTUVWXYZ9", OpenID: true},
+	}))
+	rejects = c.get(t, "/console/tasks/1/rejects.csv")
+	require.Contains(t, rejects.body, "8,,8,field_invalid,只能是以下之一,must be one of,enum2,not_listed\r\n", "which field, and why")
+	require.Contains(t, rejects.body, "9,,oABC****XYZ9,unknown_openid,")
+	require.Contains(t, b.as(t, "operator").get(t, "/console/tasks/1/rejects.csv").body, "9,,oABCDEFGHIJKLMNOPQRSTUVWXYZ9,unknown_openid,")
 	entries, err := b.store.AuditEntries(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
@@ -220,6 +230,14 @@ func TestAudience_SavedListsAreUploadedTakenAndDeleted(t *testing.T) {
 	require.Contains(t, c.upload(t, "/console/lists/health_applet/upload", "vip.txt", strings.NewReader("1\n")).body, "必填")
 
 	require.Contains(t, c.get(t, "/console/tasks/1/audience").body, "会员 100% (3)")
+	saved, err := b.store.SavedList(t.Context(), b.health.ID, "会员 100%")
+	require.NoError(t, err)
+	copied := b.draft(t, "开始时复制", 0)
+	require.NoError(t, b.store.SetTaskList(t.Context(), copied.ID, saved.Newest.ID))
+	page = c.get(t, fmt.Sprintf("/console/tasks/%d/audience", copied.ID)).body
+	require.Contains(t, page, "已保存的名单“会员 100%”第 1 版")
+	require.Contains(t, page, "<strong>3</strong> 个用户")
+	require.NoError(t, b.d.DeleteTask(t.Context(), copied.ID))
 	r = c.post(t, "/console/tasks/1/audience/list", url.Values{"list": {"会员 100%"}, "list_limit": {"2"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	task, err := b.store.Task(t.Context(), 1)

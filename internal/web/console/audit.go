@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +64,9 @@ func (k *Console) showAudit(ctx context.Context, c *call) (reply, error) {
 	known := families()["audit.action_"]
 	for _, e := range rows[:min(len(rows), listed)] {
 		row := auditRow{AuditEntry: e, Known: slices.Contains(known, e.Action)}
+		if e.Address == store.FromCommand {
+			row.Address = "" // which the page calls a command
+		}
 		row.Changes, row.Facts = detailOf(e.Detail)
 		p.Entries = append(p.Entries, row)
 	}
@@ -84,7 +88,12 @@ func auditPlace(text string) *store.AuditPlace {
 func detailOf(detail map[string]any) (changes []auditChange, facts []auditFact) {
 	before, _ := detail["before"].(map[string]any)
 	after, _ := detail["after"].(map[string]any)
-	for _, name := range sorted(after) {
+	all := maps.Clone(before)
+	if all == nil {
+		all = after
+	}
+	maps.Copy(all, after)
+	for _, name := range sorted(all) {
 		changes = append(changes, auditChange{Field: name, Before: plain(before[name]), After: plain(after[name])})
 	}
 	for _, name := range sorted(detail) {

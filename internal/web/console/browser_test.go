@@ -35,7 +35,11 @@ func TestBrowser_LogsInSeesTheListSwitchesLanguage(t *testing.T) {
 	p.run(t, chromedp.Click(`button[value="en"]`), chromedp.WaitVisible(`button[value="zh-CN"]`))
 	require.Contains(t, p.text(t), "Push tasks")
 	p.picture(t, "tasks-en")
-	p.noSidewaysScroll(t)
+	for _, width := range []int64{1280, 1200, 1000, 768} { // the header is at its widest in English
+		p.size(t, width, 800)
+		p.noSidewaysScroll(t)
+	}
+	p.size(t, 1280, 800)
 
 	p.run(t, chromedp.Click(`button[value="zh-CN"]`), chromedp.WaitVisible(`button[value="en"]`))
 	p.size(t, 375, 800)

@@ -102,7 +102,7 @@ func (b *bundle) stocked(t *testing.T) {
 	t.Helper()
 	_, err := b.d.PutProduct(t.Context(), push.Product{App: b.health.Key, Code: "1989", Title: "健康助利测试商品1", Price: 25000, OnShelf: true})
 	require.NoError(t, err)
-	_, err = b.d.PutTemplate(t.Context(), push.Template{
+	_, err = b.d.PutTemplate(t.Context(), "operator", push.Template{
 		App: b.health.Key, TemplateID: "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0", Name: "活动加入成功提醒", Channel: push.ChannelFormID, Page: "pages/goods/detail/detail",
 		Fields: []push.Field{{Key: "keyword1", Label: "活动主题", Value: "{{topic}}"}},
 	})
@@ -128,6 +128,13 @@ func (b *bundle) draft(t *testing.T, topic string, n int) push.Task {
 	task, err = b.store.Task(t.Context(), task.ID)
 	require.NoError(t, err)
 	return task
+}
+
+// count is the number that a statement finds.
+func (b *bundle) count(t *testing.T, sql string, args ...any) (n int) {
+	t.Helper()
+	require.NoError(t, b.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
+	return n
 }
 
 // exec changes rows as no call would.

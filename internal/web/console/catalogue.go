@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -30,9 +32,20 @@ func (c catalogue) text(key string, args ...any) (string, error) {
 		return "", fmt.Errorf("the catalogue has no %q", key)
 	}
 	if len(args) > 0 {
-		text = fmt.Sprintf(text, args...)
+		text = fmt.Sprintf(text, pointedAt(args)...)
 	}
 	return text, nil
+}
+
+// pointedAt are the arguments as a page shows them: of a pointer, what it points at.
+func pointedAt(args []any) []any {
+	values := slices.Clone(args)
+	for i, arg := range args {
+		if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer && !v.IsNil() {
+			values[i] = v.Elem().Interface()
+		}
+	}
+	return values
 }
 
 // readCatalogues reads the files of each language: catalog/LANGUAGE/SCREEN.json, each an object of keys "SCREEN.…" and texts.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"minipush/internal/dispatch"
+	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
@@ -21,6 +22,8 @@ type Config struct {
 	// MaxUpload bounds an uploaded file, in bytes; 0 is 100 MiB. Stall is how long an upload or a download may stand still; 0 is 1 min.
 	MaxUpload int64
 	Stall     time.Duration
+	// OIDC is where people may sign in besides; nil for nowhere.
+	OIDC *auth.OIDC
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -36,7 +39,9 @@ type Console struct {
 	templates *templates
 	origin    *http.CrossOriginProtection
 	live      *lookout
-	stocks    stockCounts
+	// stocks are what apps hold in permits, deliveries what was delivered of tasks.
+	stocks     counts[int32, push.Stock]
+	deliveries counts[int64, store.Deliveries]
 }
 
 // New makes the console over a dispatcher, which changes state, and its store, which is read. An error is a template or a catalogue

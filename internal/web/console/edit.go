@@ -11,6 +11,7 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -123,11 +124,11 @@ func (k *Console) editReply(c *call, p editPage, status int) reply {
 	out := page("edit", p)
 	out.status = status
 	if p.ID != 0 {
-		out.titled("edit.title_of", p.ID)
 	}
 	crumbs := []crumb{{Key: "tasks.title", Href: home}}
 	if p.ID != 0 {
 		crumbs = append(crumbs, crumb{Key: "task.title", Args: []any{p.ID}, Href: taskPath(p.ID)})
+		out.titleKey, out.titleArgs = "edit.title_of", []any{p.ID}
 	}
 	return out.under(crumbs...)
 }
@@ -211,7 +212,7 @@ func (p *editPage) lives() []*liveField {
 
 // say puts what the platform would not take at the fields that it comes from.
 func (p *editPage) say() {
-	if wrong, ok := fieldErrors(p.Preview.Unusable); ok {
+	if wrong, ok := push.InvalidFields(p.Preview.Unusable); ok {
 		p.Template.Rules = append(p.Template.Rules, wrong[0].Rule)
 	}
 	for _, f := range p.lives() {
@@ -273,7 +274,7 @@ func (k *Console) changeTask(ctx context.Context, c *call) (reply, error) {
 			*s = spec
 			return nil
 		})
-		c.audit.Detail = changed(specSeen(c.task.TaskSpec), specSeen(after.TaskSpec))
+		c.audit.Detail = store.Changed(specSeen(c.task.TaskSpec), specSeen(after.TaskSpec))
 		if err == nil && spec.ProductCode != "" && c.task.State == push.TaskDraft {
 			_, err = k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
 		}
@@ -305,7 +306,7 @@ func (k *Console) editAgain(ctx context.Context, c *call, app push.App, task pus
 		p.Product.Faults = append(p.Product.Faults, both{refusal.ZH(), refusal.EN()})
 		return k.editReply(c, p, status), nil
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return reply{}, err
 	}
@@ -332,7 +333,7 @@ func (p *editPage) keep(c *call) {
 }
 
 // refuse puts what is wrong at its field. What the template does not take is said in words already, by the preview.
-func (p *editPage) refuse(w fieldError) {
+func (p *editPage) refuse(w *push.InvalidError) {
 	for _, f := range p.lives() {
 		if f.Name == w.Field && len(f.Faults) == 0 && !slices.Contains(f.Rules, w.Rule) {
 			f.Rules = append(f.Rules, w.Rule)

@@ -19,7 +19,7 @@ const templateID = "895CZeh4-ISI3cpl1yyS-o_i6EtMfrC8bzgaipHauF0"
 // subscribed puts a template of the subscribe channel with a caption of kind thing, at most 20 characters, into the app health_applet.
 func (b *bundle) subscribed(t *testing.T) {
 	t.Helper()
-	_, err := b.d.PutTemplate(t.Context(), push.Template{
+	_, err := b.d.PutTemplate(t.Context(), "operator", push.Template{
 		App: b.health.Key, TemplateID: "sub-1", Name: "活动开始提醒", Channel: push.ChannelSubscribe, Page: "pages/index?u={{recipient.user_id}}",
 		Fields: []push.Field{
 			{Key: "thing1", Label: "活动名称", Value: "{{topic}}"}, {Key: "thing2", Label: "活动说明", Value: "{{caption}}"},

@@ -23,7 +23,7 @@ func families() map[string][]string {
 		"edit.on_price_change_": {"pause", "accept"}, "edit.channel_": {"form_id", "subscribe"}, "calendar.day_": {"0", "1", "2", "3", "4", "5", "6"},
 		"reach.part_": reachCodes(), "reach.help_": reachCodes(),
 		"upload.wrong_": {"file_required", "file_too_long", "file_control_character", "file_not_utf8", "file_unknown_list", "no_good_row"},
-		"audit.action_": auditActions(), "app.mode_": callbackModes(), "suppressions.by_": {"user_id", "openid"},
+		"audit.action_": push.AuditActions(), "app.mode_": callbackModes(), "suppressions.by_": {"user_id", "openid"},
 		"app.source_":        {string(push.PermitsFromClient), string(push.PermitsFromEvents)},
 		"templates.channel_": {string(push.ChannelFormID), string(push.ChannelSubscribe)},
 		"templates.outcome_": {"added", "changed", "gone", "refused", "unchanged"},
@@ -88,6 +88,8 @@ const (
 	didScheduleResume    = "schedule.resume"
 	didSuppressionAdd    = "suppression.add"
 	didSuppressionRemove = "suppression.remove"
+	didTaskDryRun        = "task.dry_run"
+	didTaskResolve       = "task.resolve"
 	didTemplateAdd       = "template.add"
 	didTemplateSet       = "template.set"
 	didTemplateSync      = "template.sync"
@@ -100,16 +102,6 @@ func editActions() []string {
 	return []string{"task.change", "task.create", didAppSettings, didAppConnection, didAppCallback, didProductAdd, didProductSet, didProductShelf, didTemplateAdd, didTemplateSet}
 }
 
-// auditActions are those that have a text: what the console and the commands write.
-func auditActions() []string {
-	return []string{
-		didAccountDisable, didAccountEnable, didAppAdd, didAppCallback, didAppConnection, didAppPause, didAppResume, didAppSettings, didPermitRetry, didProductAdd, didProductSet, didProductShelf, didScheduleDelete, didSchedulePause, didScheduleResume, didSuppressionAdd, didSuppressionRemove, didTemplateAdd, didTemplateSet, didTemplateSync, didTokenCreate, didTokenRevoke,
-		"account.add", "account.password", "list.delete", "list.upload", "schedule.create", "task.approval_void", "task.approve", "task.audience", "task.cancel", "task.change",
-		"task.clone", "task.create", "task.delete", "task.dry_run", "task.export", "task.pause", "task.product", "task.rate", "task.reach", "task.reject",
-		"task.resend", "task.resolve", "task.resume", "task.send", "task.test", "task.unschedule",
-	}
-}
-
 // rules are those of every *push.InvalidError that there is; a test finds one that is missing.
 func rules() []string {
 	return []string{
@@ -120,6 +112,6 @@ func rules() []string {
 		"out_of_range", "password_short", "required", "taken", "template_gone", "too_early", "too_large", "too_long", "too_many",
 		"unknown_channel", "unknown_key", "unknown_kind", "unknown_list", "unknown_policy", "unknown_product", "unknown_reason",
 		"unknown_recipient", "unknown_source", "unknown_state", "unknown_task", "unknown_template", "unknown_time_zone",
-		"unknown_value", "unknown_variable", "wrong_character", "wrong_format", "wrong_password",
+		"unknown_value", "unknown_variable", "wrong_character", "wrong_code", "wrong_format", "wrong_password",
 	}
 }

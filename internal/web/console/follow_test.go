@@ -158,7 +158,7 @@ func TestRepeat_PlainWordsBecomeASchedule(t *testing.T) {
 	require.Len(t, schedules, 1)
 	s := schedules[0]
 	require.Equal(t, []any{"15 10 * * 1-5", "Asia/Shanghai", "skip", push.AudienceAll, true, "双十一活动"}, []any{s.Cron, s.TimeZone, s.Misfire, s.Audience, s.Enabled, s.Topic})
-	require.Contains(t, c.get(t, taskURL(task)).body, "计划已启用,下一次发送")
+	require.Contains(t, c.get(t, taskURL(task)).body, "周期任务已启用,下一次发送")
 	r = c.post(t, taskURL(task)+"/repeat", form)
 	require.Equal(t, http.StatusUnprocessableEntity, r.status, "the name is taken")
 	require.Contains(t, r.body, "已被使用")
@@ -223,6 +223,7 @@ func TestResult_ReasonsWithCauseAndCure_ResentByChoice(t *testing.T) {
 	r = c.post(t, taskURL(task)+"/resend", url.Values{"reason": {"no_permit", "permit_dead"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
 	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf("已由任务 %d 新建草稿", task.ID))
+	require.Contains(t, c.get(t, r.location).body, fmt.Sprintf(`<a href="%s">任务 %d</a>`, taskURL(task), task.ID), "where it comes from")
 	draft, err := b.store.Task(t.Context(), task.ID+1)
 	require.NoError(t, err)
 	require.Equal(t, 3, draft.Counts.Total)
@@ -257,6 +258,11 @@ func TestRecipients_AreFilteredPagedMaskedAndSettled(t *testing.T) {
 	require.Contains(t, operator.get(t, r.location).body, "已确认 1 个用户")
 	r = operator.post(t, taskURL(task)+"/resolve", url.Values{"as": {"failed"}, "all": {"1"}})
 	require.Equal(t, http.StatusSeeOther, r.status, r.body)
+	entries := b.audited(t)
+	require.Equal(t, map[string]any{"as": "failed", "all": true}, entries[0].Detail)
+	require.Equal(t, map[string]any{"as": "sent", "all": false, "recipients": []any{8.0}}, entries[1].Detail)
+	together := `SELECT count(*) FROM audit_log a, recipient r WHERE a.action = 'task.resolve' AND a.xmin = r.xmin`
+	require.Equal(t, 1, b.count(t, together), "those that are named; all of a task are settled chunk by chunk")
 	settled, err := b.store.Task(t.Context(), task.ID)
 	require.NoError(t, err)
 	require.Equal(t, []int{6, 2, 0}, []int{settled.Counts.Sent, settled.Counts.Failed, settled.Counts.Unknown})
@@ -302,6 +308,26 @@ func TestUsers_ShowWhatIsKnownAndWhatWasSent(t *testing.T) {
 	require.NotContains(t, c.get(t, "/console/users?user_id=7&app=other").body, "双十一活动", "another app's")
 	b.account(t, "others", auth.Admin, []int32{b.other.ID})
 	require.NotContains(t, b.as(t, "others").get(t, "/console/users?user_id=7&app=health_applet").body, "oABC")
+}
+
+func TestDeliveries_AreShownOfEachAndCountedBesideThePage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.stocked(t)
+	task := b.ended(t)
+	b.exec(t, `UPDATE recipient SET delivery = CASE WHEN seq < 3 THEN 1 ELSE 2 END WHERE audience_id = $1 AND seq < 4`, task.AudienceID)
+	c := b.as(t, "viewer")
+	page := c.get(t, taskURL(task)+"/recipients").body
+	require.Equal(t, 3, strings.Count(page, ">已送达<"))
+	require.Equal(t, 1, strings.Count(page, ">未送达<"))
+	require.Contains(t, c.get(t, "/console/users?user_id=1&app=health_applet").body, ">已送达<")
+	require.Eventually(t, func() bool { // a count that takes its time is shown later
+		page = c.get(t, taskURL(task)+"/deliveries").body
+		return !strings.Contains(page, "正在统计送达情况")
+	}, time.Minute, 10*time.Millisecond)
+	for _, want := range []string{"<dt>已送达</dt><dd>3</dd>", "<dt>未送达</dt><dd>1</dd>", "<dt>平台尚未报告</dt><dd>1</dd>"} {
+		require.Contains(t, page, want)
+	}
 }
 
 func TestReports_AddTasksUp(t *testing.T) {

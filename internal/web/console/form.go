@@ -77,7 +77,7 @@ func choose(prefix, selected string, values ...string) []option {
 
 // refuse puts what is wrong at its fields. It returns the error if it is none of a form, or of a field that the form does not have.
 func refuse(err error, fields ...*field) error {
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return err
 	}

@@ -102,7 +102,7 @@ func (k *Console) guard(route Route, h handler) http.Handler {
 		}
 		var out reply
 		if err == nil {
-			out, err = k.run(ctx, route, c, h)
+			out, err = k.run(store.WithCaller(ctx, c.session.Principal.Caller()), route, c, h)
 		}
 		if err != nil {
 			out = k.problem(c, err)
@@ -117,7 +117,7 @@ func (k *Console) stream(route Route, h streamHandler) http.Handler {
 		secure(w)
 		c, err := k.admit(w, r, route)
 		if err == nil {
-			err = h(w, r, c)
+			err = h(w, r.WithContext(store.WithCaller(r.Context(), c.session.Principal.Caller())), c)
 		}
 		if err != nil {
 			k.write(w, c, k.problem(c, err))
@@ -130,12 +130,7 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 	if route.Audit == "" {
 		return h(ctx, c)
 	}
-	c.audit = store.AuditEntry{Actor: c.actor(), ActorID: c.session.Principal.ID, Action: route.Audit, Address: c.session.Principal.Address}
-	if c.task.ID != 0 {
-		c.audit.Object, c.audit.AppID = fmt.Sprintf("task:%d", c.task.ID), &c.task.AppID
-	} else if c.app.ID != 0 {
-		c.audit.Object, c.audit.AppID = "app:"+c.app.Key, &c.app.ID
-	}
+	c.audit = c.entry(route.Audit)
 	err = k.store.InTx(ctx, func(ctx context.Context) error {
 		if out, err = h(ctx, c); err != nil {
 			return err
@@ -149,6 +144,17 @@ func (k *Console) run(ctx context.Context, route Route, c *call, h handler) (out
 		err = nil
 	}
 	return out, err
+}
+
+// entry is what the audit log says of an action upon what the path names.
+func (c *call) entry(action string) store.AuditEntry {
+	e := store.AuditEntry{Action: action}
+	if c.task.ID != 0 {
+		e.AboutTask(c.task)
+	} else if c.app.ID != 0 {
+		e.AboutApp(c.app)
+	}
+	return e
 }
 
 // errUnchanged rolls back what a handler did before it refused the form.

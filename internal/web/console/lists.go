@@ -112,5 +112,5 @@ func (k *Console) downloadListRejects(w http.ResponseWriter, r *http.Request, c 
 	if err != nil {
 		return err
 	}
-	return k.streamRejects(w, r, list.Newest.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, list.Newest.Version))
+	return k.streamRejects(w, r, c, list.Newest.ID, fmt.Sprintf("list-%d-version-%d-rejects.csv", list.ID, list.Newest.Version))
 }

@@ -85,7 +85,7 @@ func (b *bundle) tab(t *testing.T) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancelTime := context.WithTimeout(ctx, 4*time.Minute) // of a machine that is busy
+	ctx, cancelTime := context.WithTimeout(ctx, 6*time.Minute) // of a machine that is busy
 	t.Cleanup(cancelTime)
 	p := &tab{b: b, ctx: ctx}
 	p.size(t, 1280, 800)

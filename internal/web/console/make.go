@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -27,7 +28,7 @@ func newMaking(c *call) making {
 		ID: t.ID, Path: taskPath(t.ID), CanEdit: author && open, CanClone: author, CanDelete: author && t.State == push.TaskDraft,
 		CanCorrect: c.may(auth.Approver) && t.State == push.TaskScheduled, CanRenew: author && t.State == push.TaskDraft && t.ProductCode != "",
 		Audience: true, Reach: open || t.State == push.TaskScheduled,
-		Trial: author && (open || t.State == push.TaskScheduled),
+		Trial: author && (open || t.State == push.TaskScheduled || t.Approval.Awaited),
 	}
 }
 
@@ -51,20 +52,20 @@ func (k *Console) cloneTask(ctx context.Context, c *call) (reply, error) {
 }
 
 func (k *Console) deleteTask(ctx context.Context, c *call) (reply, error) {
-	c.audit.Detail = changed(nil, c.task.TaskSpec)
+	c.audit.Detail = store.Changed(c.task.TaskSpec, nil)
 	return redirect(home).saying("make.flash_deleted", strconv.FormatInt(c.task.ID, 10)), k.d.DeleteTask(ctx, c.task.ID)
 }
 
 // correctTask takes a scheduled task out of the schedule, to be written on.
 func (k *Console) correctTask(ctx context.Context, c *call) (reply, error) {
 	after, err := k.d.Unschedule(ctx, c.actor(), c.task.ID)
-	c.audit.Detail = changed(sentAs(c.task), sentAs(after))
+	c.audit.Detail = store.Changed(sentAs(c.task), sentAs(after))
 	return redirect(taskPath(c.task.ID)+"/edit").saying("make.flash_correct", strconv.FormatInt(c.task.ID, 10)), err
 }
 
 // renewProduct (更新) takes title, price and shelf state anew, of a draft, or of a task that waits because its product changed.
 func (k *Console) renewProduct(ctx context.Context, c *call) (reply, error) {
 	after, err := k.d.RefreshProduct(ctx, c.actor(), c.task.ID)
-	c.audit.Detail = changed(c.task.Product, after.Product)
+	c.audit.Detail = store.Changed(c.task.Product, after.Product)
 	return redirect(taskPath(c.task.ID)).saying("make.flash_renewed", c.task.ProductCode), err
 }

@@ -56,7 +56,12 @@ func funcs(texts catalogue, files *assets, cfg Config) template.FuncMap {
 		"t": texts.text,
 		// tv is t with its arguments in a slice.
 		"tv": func(key string, args []any) (string, error) { return texts.text(key, args...) },
-		"tk": func(prefix string, value any) (string, error) { return texts.text(fmt.Sprintf("%s%v", prefix, value)) },
+		"tk": func(prefix string, value any) (string, error) {
+			if p, ok := value.(*string); ok && p != nil { // what may be there or not
+				value = *p
+			}
+			return texts.text(fmt.Sprintf("%s%v", prefix, value))
+		},
 		// said is the one of two texts that is in the language: for texts that package push has in both.
 		"said": func(b both) string {
 			if texts["shell.lang"] == english {

@@ -158,14 +158,13 @@ func (k *Console) week(stock *push.Stock) (days []push.DayCount) {
 // retryPermits makes units of a subscribe template available again that were set aside.
 func (k *Console) retryPermits(ctx context.Context, c *call) (reply, error) {
 	template := c.value("template_id")
-	got, err := k.d.RetrySuspects(ctx, c.actor(), c.app.Key, dispatch.Retry{TemplateID: template, OlderThan: dispatch.RetryOlderThan})
-	k.stocks.forget(c.app.ID)
-	if err != nil {
-		return reply{}, err
+	what := dispatch.Retry{TemplateID: template, OlderThan: dispatch.RetryOlderThan}
+	what.Begun = func(ctx context.Context) error {
+		return k.store.InsertAuditEntry(ctx, store.AuditEntry{
+			Action: didPermitRetry, AppID: &c.app.ID, Object: "template:" + template, Detail: map[string]any{"older_than": what.OlderThan.String()},
+		})
 	}
-	err = k.store.InsertAuditEntry(ctx, store.AuditEntry{
-		Actor: c.actor(), ActorID: c.session.Principal.ID, Address: c.session.Principal.Address, Action: didPermitRetry, AppID: &c.app.ID, Object: "template:" + template,
-		Detail: map[string]any{"units": got.Units, "users": got.Users},
-	})
+	got, err := k.d.RetrySuspects(ctx, c.actor(), c.app.Key, what)
+	k.stocks.forget(c.app.ID)
 	return redirect("/console/permits?app="+c.app.Key).saying("permits.flash_retried", strconv.Itoa(got.Units)), err
 }

@@ -22,7 +22,7 @@ type problemPage struct {
 	// Said is what the refusal says; empty for the text of the code.
 	Said both
 	// Errors are fields that are wrong, of a request without a form to show them in.
-	Errors []fieldError
+	Errors []*push.InvalidError
 	// RequestID finds the request in the log.
 	RequestID string
 	// Back is where to go from here.
@@ -53,7 +53,7 @@ func (k *Console) problem(c *call, err error) reply {
 	}
 	p := problemPage{Back: home}
 	var tooLarge *http.MaxBytesError
-	fields, wrong := fieldErrors(err)
+	fields, wrong := push.InvalidFields(err)
 	refusal, refused := errors.AsType[*push.Refusal](err)
 	file, unreadable := errors.AsType[*intake.FileError](err)
 	switch {
@@ -115,28 +115,4 @@ func (k *Console) Failed(w http.ResponseWriter, r *http.Request, err error) {
 	secure(w)
 	c := newCall(w, r)
 	k.write(w, c, k.problemReply(c, problemPage{Code: "internal", Back: home}, err))
-}
-
-// fieldError is a field that is wrong. Rule chooses the text: "rule.<rule>".
-type fieldError struct{ Field, Rule string }
-
-// fieldErrors collects the invalid fields of err. ok is false if there are none, or if something else is joined with them.
-func fieldErrors(err error) (fields []fieldError, ok bool) {
-	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // each level is looked at in turn
-		for _, e := range joined.Unwrap() {
-			more, ok := fieldErrors(e)
-			if !ok {
-				return nil, false
-			}
-			fields = append(fields, more...)
-		}
-		return fields, len(fields) > 0
-	}
-	if invalid, is := err.(*push.InvalidError); is { //nolint:errorlint // as above
-		return []fieldError{{Field: invalid.Field, Rule: invalid.Rule}}, true
-	}
-	if inner := errors.Unwrap(err); inner != nil {
-		return fieldErrors(inner)
-	}
-	return nil, false
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
@@ -129,11 +130,12 @@ func (k *Console) setProduct(ctx context.Context, c *call) (reply, error) {
 func (k *Console) putProduct(ctx context.Context, c *call, before *push.Product, put func(context.Context, push.Product) (push.Product, error)) (reply, error) {
 	price, err := push.ParsePrice(c.value("price"))
 	product := push.Product{App: c.app.Key, Code: c.value("code"), Title: c.value("title"), Price: price, OnShelf: c.value("on_shelf") == "true"}
-	p, was := newProductPage(c, push.Product{}), map[string]any(nil)
+	p := newProductPage(c, push.Product{})
 	p.Action = pathOf("apps", c.app.Key, "new-product")
+	var was any
 	if before != nil {
 		p = newProductPage(c, *before)
-		product.Code, p.Code.Value, p.Action, was = before.Code, before.Code, productPath(c.app.Key, before.Code), fieldsOf(*before)
+		product.Code, p.Code.Value, p.Action, was = before.Code, before.Code, productPath(c.app.Key, before.Code), *before
 		if err == nil {
 			err = c.checkSeen(*before)
 		}
@@ -149,7 +151,7 @@ func (k *Console) putProduct(ctx context.Context, c *call, before *push.Product,
 		}
 		return out, refuse(err, p.fields()...)
 	}
-	c.audit.Object, c.audit.Detail = "product:"+product.Code, changed(was, product)
+	c.audit.Object, c.audit.Detail = "product:"+product.Code, store.Changed(was, product)
 	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", product.Code), nil
 }
 
@@ -175,6 +177,6 @@ func (k *Console) turnShelf(ctx context.Context, c *call) (reply, error) {
 	if after, err = k.d.PutProduct(ctx, after); err != nil {
 		return reply{}, err
 	}
-	c.audit.Object, c.audit.Detail = "product:"+after.Code, changed(before, after)
+	c.audit.Object, c.audit.Detail = "product:"+after.Code, store.Changed(before, after)
 	return redirect("/console/products?app="+c.app.Key).saying("products.flash_saved", after.Code), nil
 }

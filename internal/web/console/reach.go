@@ -35,7 +35,7 @@ func (k *Console) reachRoutes(t *table) {
 
 func (k *Console) showReach(ctx context.Context, c *call) (reply, error) {
 	p, err := k.countReach(ctx, c)
-	return page("reach", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}, crumb{Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)}), err
+	return page("reach", p, c.task.ID).under(taskCrumbs(c)...), err
 }
 
 // showReachPanel is the panel alone, for the pages that show it beside something else: they do not wait for the count.

@@ -32,11 +32,6 @@ type recipientRow struct {
 	OpenID, FormID string
 }
 
-// taskCrumbs lead from a page of a task back to it.
-func taskCrumbs(c *call) []crumb {
-	return []crumb{{Key: "tasks.title", Href: home}, {Key: "recipients.task", Href: taskPath(c.task.ID)}}
-}
-
 func (k *Console) recipientRoutes(t *table) {
 	t.page("/console/tasks/{id}/recipients", auth.Viewer, k.showRecipients)
 }

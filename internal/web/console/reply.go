@@ -23,8 +23,8 @@ type reply struct {
 	data any
 	// refresh makes htmx load the whole page anew in place of the part, which may then be none.
 	refresh bool
-	// title is the key of the title; empty for "<name>.title". titleArgs go into it.
-	title     string
+	// titleKey is the key of its title where that is another one; titleArgs go into the title.
+	titleKey  string
 	titleArgs []any
 	crumbs    []crumb
 	// to is where the browser is sent; empty for a page.
@@ -68,9 +68,6 @@ func part(name, template string, data any) reply {
 // redirect sends the browser to another page by GET.
 func redirect(to string) reply { return reply{status: http.StatusSeeOther, to: to} }
 
-// titled gives a page another title than that of its screen.
-func (r *reply) titled(key string, args ...any) { r.title, r.titleArgs = key, args }
-
 // under says which pages are above this one.
 func (r reply) under(crumbs ...crumb) reply { r.crumbs = crumbs; return r }
 
@@ -110,9 +107,13 @@ func (k *Console) write(w http.ResponseWriter, c *call, out reply) {
 	}
 	var body bytes.Buffer
 	if err := k.render(&body, c, out, shown); err != nil {
-		k.log.ErrorContext(c.r.Context(), "render page", slog.String("route", c.r.Pattern), slog.String("page", out.name), slog.Any("err", err))
-		http.Error(w, "500", http.StatusInternalServerError)
-		return
+		out = k.problemReply(c, problemPage{Code: "internal", Back: home}, fmt.Errorf("render %s: %w", out.name, err))
+		body.Reset() // what was written of it stops in the middle
+		if err = k.render(&body, c, out, shown); err != nil {
+			k.log.ErrorContext(c.r.Context(), "render the page of a problem", slog.String("request_id", c.requestID), slog.Any("err", err))
+			http.Error(w, "500 "+c.requestID, http.StatusInternalServerError)
+			return
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

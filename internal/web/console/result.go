@@ -5,22 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 
 	"minipush/internal/dispatch"
 	"minipush/internal/export"
 	"minipush/internal/push"
 	"minipush/internal/store"
 	"minipush/internal/web/auth"
+	"minipush/internal/web/patient"
 )
 
 // countAtOnce is up to how many recipients deliveries are counted without being asked: it reads all of them.
 const countAtOnce = 100_000
-
-// downloadStall is how long a download may stand still.
-const downloadStall = time.Minute
 
 // taskResult is what came of a task that has ended.
 type taskResult struct {
@@ -61,22 +59,29 @@ func (k *Console) resultRoutes(t *table) {
 	t.page("/console/tasks/{id}/deliveries", auth.Viewer, k.showDeliveries)
 	t.stream(http.MethodGet, "/console/tasks/{id}/results", auth.Viewer, k.downloadResults)
 	t.change("/console/tasks/{id}/resend", auth.Author, "task.resend", k.resendTask)
-	t.change("/console/tasks/{id}/resolve", auth.Operator, "task.resolve", k.resolveTask)
+	// Of many recipients it takes many short transactions. It writes its own entry in the audit log.
+	t.row(Route{Method: http.MethodPost, Pattern: "/console/tasks/{id}/resolve", Role: auth.Operator}, k.resolveTask)
 }
 
 // deliveriesPage is what the platform reported later.
 type deliveriesPage struct {
-	store.Deliveries
 	Path string
+	// Counted is what was counted last; nil before the first count is done. Counting: a count is under way.
+	Counted  *store.Deliveries
+	Counting bool
 }
 
-// showDeliveries counts what was delivered: as a part of the task's page with htmx, and as a page without JavaScript.
+// showDeliveries shows what was delivered: as a part of the task's page with htmx, and as a page without JavaScript. It is counted beside the
+// request, which reads all recipients.
 func (k *Console) showDeliveries(ctx context.Context, c *call) (reply, error) {
-	d, err := k.store.Deliveries(ctx, c.task.ID)
-	if err != nil {
-		return reply{}, err
-	}
-	p := deliveriesPage{d, taskPath(c.task.ID)}
+	p := deliveriesPage{Path: taskPath(c.task.ID)}
+	p.Counted, p.Counting = k.deliveries.of(ctx, c.task.ID, func(ctx context.Context) (store.Deliveries, error) {
+		d, err := k.store.Deliveries(ctx, c.task.ID)
+		if err != nil {
+			k.log.WarnContext(ctx, "count deliveries", slog.Int64("task_id", c.task.ID), slog.Any("err", err))
+		}
+		return d, err
+	})
 	if c.r.Header.Get("HX-Request") != "" {
 		return part("deliveries", "counts", p), nil
 	}
@@ -91,11 +96,6 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 	if state, known := push.ParseRecipientState(c.value("state")); known {
 		results.State = &state
 	}
-	conn := http.NewResponseController(w)
-	results.BeforePage = func(int) {
-		_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's
-		_ = conn.SetWriteDeadline(time.Now().Add(downloadStall))
-	}
 	write, contentType := results.CSV, "text/csv; charset=utf-8"
 	if format == "xlsx" {
 		write, contentType = results.XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -103,40 +103,35 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 		format = "csv"
 	}
 	err := k.store.InsertAuditEntry(r.Context(), store.AuditEntry{
-		Actor: c.actor(), ActorID: c.session.Principal.ID, Action: "task.export", AppID: &c.task.AppID, Object: fmt.Sprintf("task:%d", c.task.ID),
+		Action: "task.export", AppID: &c.task.AppID, Object: fmt.Sprintf("task:%d", c.task.ID),
 		Detail: map[string]any{"format": format, "masked": results.Masked},
 	})
 	if err != nil {
 		return err
 	}
-	out := &begun{w: w, begin: func() {
+	return k.download(w, r, contentType, fmt.Sprintf("task-%d-results.%s", c.task.ID, format), func(out io.Writer) error {
+		_, err := write(r.Context(), out)
+		if errors.Is(err, export.ErrTooManyRows) {
+			return &push.InvalidError{Field: "format", Rule: "too_large", Message: "a workbook does not hold so many rows; take CSV"}
+		}
+		return err
+	})
+}
+
+// download answers with a file. An error before its first byte is the caller's to show.
+func (k *Console) download(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
+	out := patient.NewWriter(w, k.cfg.Stall, func() {
 		h := w.Header()
 		h.Set("Content-Type", contentType)
-		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="task-%d-results.%s"`, c.task.ID, format))
-	}}
-	_, err = write(r.Context(), out)
-	if errors.Is(err, export.ErrTooManyRows) {
-		return &push.InvalidError{Field: "format", Rule: "too_large", Message: "a workbook does not hold so many rows; take CSV"}
+		h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	})
+	err := write(out)
+	if err != nil && out.Begun() {
+		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
+		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser that the file is not whole
 	}
-	if err != nil && out.any {
-		panic(http.ErrAbortHandler) // only a broken connection tells the browser that the file is not whole
-	}
+	out.Done()
 	return err
-}
-
-// begun knows whether the answer was begun, and sets its headers when it is.
-type begun struct {
-	w     io.Writer
-	any   bool
-	begin func()
-}
-
-func (b *begun) Write(p []byte) (int, error) {
-	if !b.any {
-		b.any = true
-		b.begin()
-	}
-	return b.w.Write(p)
 }
 
 // resendTask makes a draft of those who ended for the reasons that were chosen.
@@ -147,9 +142,9 @@ func (k *Console) resendTask(ctx context.Context, c *call) (reply, error) {
 			reasons = append(reasons, reason)
 		}
 	}
-	if p := newTaskPage(c); len(reasons) == 0 && p.Result != nil {
+	if p, err := k.newTaskPage(ctx, c); len(reasons) == 0 && p.Result != nil {
 		p.Result.NoneChosen = true
-		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), err
 	}
 	draft, err := k.d.Resend(ctx, c.actor(), c.task.ID, reasons)
 	if err != nil {
@@ -181,10 +176,17 @@ func (k *Console) resolveTask(ctx context.Context, c *call) (reply, error) {
 	if what.All {
 		what.Seqs = nil
 	}
+	what.Begun = func(ctx context.Context) error {
+		e := c.entry(didTaskResolve)
+		e.Detail = map[string]any{"as": what.As, "all": what.All}
+		if !what.All {
+			e.Detail["recipients"] = what.Seqs
+		}
+		return k.store.InsertAuditEntry(ctx, e)
+	}
 	done, err := k.d.Resolve(ctx, c.actor(), c.task.ID, what)
 	if err != nil {
 		return reply{}, err
 	}
-	c.audit.Detail = map[string]any{"as": what.As, "resolved": done.Resolved, "all": what.All}
 	return redirect(taskPath(c.task.ID)+"/recipients?state=unknown").saying("recipients.flash_resolved", strconv.Itoa(done.Resolved)), nil
 }

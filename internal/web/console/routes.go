@@ -34,6 +34,7 @@ func (k *Console) Routes() []Route {
 	k.loginRoutes(t)
 	k.preferenceRoutes(t)
 	k.profileRoutes(t)
+	k.totpRoutes(t)
 	k.taskListRoutes(t)
 	k.taskRoutes(t)
 	k.trialRoutes(t)

@@ -134,6 +134,6 @@ func (k *Console) deleteSchedule(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c.audit.Object, c.audit.AppID, c.audit.Detail = fmt.Sprintf("schedule:%d", s.ID), &s.AppID, changed(nil, s)
+	c.audit.Object, c.audit.AppID, c.audit.Detail = fmt.Sprintf("schedule:%d", s.ID), &s.AppID, store.Changed(s, nil)
 	return redirect("/console/schedules").saying("schedule.flash_deleted", s.Name), k.d.DeleteSchedule(ctx, s.ID)
 }

@@ -91,6 +91,16 @@ func (k *Console) staleOf(ctx context.Context, err error, appID int32, object st
 	return s, err
 }
 
+// fieldsOf are the fields of a value as JSON has them.
+func fieldsOf(v any) map[string]any {
+	fields := map[string]any{}
+	text, err := json.Marshal(v)
+	if err == nil {
+		_ = json.Unmarshal(text, &fields) // what is no object has no fields
+	}
+	return fields
+}
+
 // specSeen is a spec as its form sees it: its times in one zone, so that they compare.
 func specSeen(s push.TaskSpec) push.TaskSpec {
 	for _, at := range []**time.Time{&s.NotAfter, &s.WaitForPermitUntil} {

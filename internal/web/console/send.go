@@ -12,17 +12,18 @@ import (
 
 	"minipush/internal/dispatch"
 	"minipush/internal/push"
+	"minipush/internal/store"
 	"minipush/internal/web/auth"
 )
 
 // sendPage shows everything that whoever sends a task must see, and sends it: now, or at a time.
 type sendPage struct {
 	push.Task
-	Path string
-	// Preview is the first message as it will be; nil where it cannot be made, and Broken says why.
-	Preview *dispatch.Preview
-	Broken  []wrongPart
+	Path    string
+	Message messageView
 	Checks  []finding
+	// Approving is what was said of it, where the app asks for an approval.
+	Approving approvalView
 	// Now is the product as it is now; nil if there is none, or if it is gone. ProductMoved: it is not what the task has.
 	Now          *push.Product
 	ProductMoved bool
@@ -59,6 +60,14 @@ type wrongPart struct {
 
 // MoreOpen says whether something is wrong in the part of the form that is folded away.
 func (p sendPage) MoreOpen() bool { return p.Misfire.Invalid() || p.Rate.Invalid() }
+
+// messageView is the first message of a task as it will be: the dot of the partial message. Preview is nil where it cannot be made, and
+// Broken says why; Edit is where that is put right, empty for one who may not.
+type messageView struct {
+	Preview *dispatch.Preview
+	Broken  []wrongPart
+	Edit    string
+}
 
 // finding is one line of what is looked at before sending. Level is "ok", "warn" or "stop".
 type finding struct {
@@ -107,10 +116,10 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 			p.ProductMoved = now.Title != t.Product.Title || now.Price != t.Product.Price || now.OnShelf != t.Product.OnShelf
 		}
 	}
-	preview, err := k.d.Preview(ctx, t.ID, 0)
-	if err == nil {
-		p.Preview = &preview
-	} else if p.Broken = brokenBy(err); p.Broken == nil {
+	if p.Message, err = k.firstMessage(ctx, c); err != nil {
+		return p, err
+	}
+	if p.Approving, err = k.approvalOf(ctx, c); err != nil {
 		return p, err
 	}
 	p.Checks = k.checks(&p)
@@ -121,9 +130,25 @@ func (k *Console) newSendPage(ctx context.Context, c *call) (sendPage, error) {
 	return p, nil
 }
 
+// firstMessage renders the message to the first user of the list.
+func (k *Console) firstMessage(ctx context.Context, c *call) (v messageView, err error) {
+	if c.may(auth.Author) && editable(c.task) == nil {
+		v.Edit = taskPath(c.task.ID) + "/edit"
+	}
+	preview, err := k.d.Preview(ctx, c.task.ID, 0)
+	if err == nil {
+		v.Preview = &preview
+		return v, nil
+	}
+	if v.Broken = brokenBy(err); v.Broken == nil {
+		return v, err
+	}
+	return v, nil
+}
+
 // brokenBy says why a message cannot be made; nil of an error that is none of a person's.
 func brokenBy(err error) (parts []wrongPart) {
-	wrong, _ := fieldErrors(err)
+	wrong, _ := push.InvalidFields(err)
 	for _, w := range wrong {
 		parts = append(parts, wrongPart{Label: partOf(w.Field), Rule: w.Rule})
 	}
@@ -267,7 +292,7 @@ func (k *Console) sendTask(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return k.sendRefused(c, p, err)
 	}
-	c.audit.Detail = changed(sentAs(task), sentAs(t))
+	c.audit.Detail = store.Changed(sentAs(task), sentAs(t))
 	if at == nil {
 		return redirect(p.Path).saying("task.flash_sent", strconv.FormatInt(t.ID, 10)), nil
 	}
@@ -355,7 +380,7 @@ func (k *Console) sendRefused(c *call, p sendPage, err error) (reply, error) {
 		out.status = http.StatusConflict
 		return out, nil
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return reply{}, err
 	}

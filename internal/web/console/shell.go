@@ -11,8 +11,7 @@ import (
 
 // shell is what the layout shows around a page. Its dot is a shell, the dot of a screen is shell.Page.
 type shell struct {
-	Screen    string
-	Title     string
+	TitleKey  string
 	TitleArgs []any
 	Lang      string
 	Theme     string
@@ -31,6 +30,8 @@ type shell struct {
 	Role     string
 	Nav      []navItem
 	Apps     []push.App
+	// Awaiting is how many tasks wait for the approval of the one who is logged in; empty for none.
+	Awaiting string
 	// App is the key of the app that was chosen; empty for all.
 	App  string
 	Zone string
@@ -47,6 +48,8 @@ type language struct {
 type navItem struct {
 	Key, Href string
 	Current   bool
+	// Count is how much there is to do; empty for nothing.
+	Count string
 	// Outside: it leads out of the console.
 	Outside bool
 }
@@ -75,7 +78,7 @@ func navigation() []place {
 
 func (k *Console) shell(c *call, out reply, shown flash) shell {
 	s := shell{
-		Screen: out.name, Title: cmp.Or(out.title, out.name+".title"), TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
+		TitleKey: cmp.Or(out.titleKey, out.name+".title"), TitleArgs: out.titleArgs, Lang: c.lang, Theme: c.theme, Themes: themes(), Here: here(c.r), Crumbs: out.crumbs,
 		Zone: k.cfg.Location.String(), Page: out.data,
 	}
 	for _, code := range languages() {
@@ -92,12 +95,30 @@ func (k *Console) shell(c *call, out reply, shown flash) shell {
 	if chosen, ok := c.chosenApp(); ok {
 		s.App = chosen.Key
 	}
+	s.Awaiting = k.awaiting(c)
+	s.Nav = nav(c, out.crumbs, s.Awaiting)
+	return s
+}
+
+// nav is the navigation for the one who is logged in. Current is where the page is, or what its crumbs begin with. What waits for an approval has its place only while there is any.
+func nav(c *call, crumbs []crumb, awaiting string) (items []navItem) {
+	p := c.session.Principal
+	path := c.r.URL.Path
+	judging := path == home && c.r.URL.Query().Get("state") == mine
 	for _, at := range navigation() {
-		if p.Role.May(at.role, auth.Read) && (!at.all || p.SeesAll()) {
-			s.Nav = append(s.Nav, navItem{Key: at.key, Href: at.href, Current: strings.HasPrefix(c.r.URL.Path, at.href), Outside: !strings.HasPrefix(at.href, "/console/")})
+		if !p.Role.May(at.role, auth.Read) || at.all && !p.SeesAll() {
+			continue
+		}
+		list := at.href == home && awaiting != ""
+		current := strings.HasPrefix(path, at.href) || len(crumbs) > 0 && crumbs[0].Href == at.href
+		items = append(items, navItem{
+			Key: at.key, Href: at.href, Current: current && !(list && judging), Outside: !strings.HasPrefix(at.href, "/console/"),
+		})
+		if list {
+			items = append(items, navItem{Key: "shell.nav_awaiting", Href: home + "?state=" + mine, Current: judging, Count: awaiting})
 		}
 	}
-	return s
+	return items
 }
 
 // here is the page to come back to after a switch: of a form that was posted, the page that it stood on.

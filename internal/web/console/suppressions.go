@@ -29,6 +29,8 @@ type suppressionsPage struct {
 // suppressionRow is one line of the list.
 type suppressionRow struct {
 	push.Suppression
+	// Masked is the openid as the account sees it; empty where the entry is of a user id.
+	Masked string
 	// Remove takes the entry off the list; its Action is empty where the account may not.
 	Remove sure
 }
@@ -90,6 +92,9 @@ func (k *Console) suppressionsPage(ctx context.Context, c *call) (*suppressionsP
 	p.Pager = k.pageLinks(c, len(rows) > listed, func() string { return strconv.FormatInt(rows[listed-1].ID, 10) })
 	for _, s := range rows[:min(len(rows), listed)] {
 		row := suppressionRow{Suppression: s}
+		if s.OpenID != nil {
+			row.Masked = c.mask(*s.OpenID)
+		}
 		if c.may(auth.Operator) && (s.AppID != 0 || c.session.Principal.SeesAll()) {
 			row.Remove = sure{Action: fmt.Sprintf("/console/suppressions/%d/remove", s.ID), Button: "suppressions.remove", Question: "suppressions.remove_sure", Yes: "suppressions.remove_yes"}
 		}

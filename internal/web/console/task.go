@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,8 +27,14 @@ type taskPage struct {
 	Result *taskResult
 	// Making is what can be done with it before it is sent.
 	Making making
+	// Jobs is the page of the queue with the jobs of the task; empty for who may not see it.
+	Jobs string
+	// Approving is what was said of it, where the app asks for an approval.
+	Approving approvalView
 	// Rate is the field of the form that changes the task's limit.
 	Rate field
+	// NeedsList: before it can be sent, somebody has to say to whom.
+	NeedsList bool
 	// What the account may do now. CanTakeProduct: the product changed while the task waited for its time, and may be taken as it is now.
 	CanSend, CanPause, CanResume, CanCancel, CanUnschedule, CanSetRate, CanTakeProduct bool
 }
@@ -50,17 +57,24 @@ func (k *Console) taskRoutes(t *table) {
 	t.change("/console/tasks/{id}/rate", auth.Operator, "task.rate", k.setTaskRate)
 }
 
-func newTaskPage(c *call) taskPage {
+// taskCrumbs lead from a page of a task back to it.
+func taskCrumbs(c *call) []crumb {
+	return []crumb{{Key: "tasks.title", Href: home}, {Key: "task.title", Args: []any{c.task.ID}, Href: taskPath(c.task.ID)}}
+}
+
+func (k *Console) newTaskPage(ctx context.Context, c *call) (taskPage, error) {
 	t := c.task
 	p := taskPage{
 		Task: t, Figures: newFigures(progressOfTask(t)), Path: taskPath(t.ID), Phase: phase(t.State, t.Counts), Live: isLive(t.State, t.Counts),
 		Settled: t.State.Final() && t.Counts.Open() == 0,
 		Making:  newMaking(c),
+		Jobs:    jobsOf(c, t),
 		Rate: field{
 			Name: "rate_per_second", Label: "task.rate", Hint: "task.rate_hint", Type: "number", Value: strconv.Itoa(t.RatePerSecond),
 		},
 		CanSend: c.may(auth.Author) && (t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled),
 
+		NeedsList:     t.State == push.TaskDraft && goesNowhere(t),
 		CanUnschedule: c.may(auth.Approver) && t.State == push.TaskScheduled,
 		CanPause:      c.may(auth.Operator) && t.State == push.TaskSending,
 		CanResume:     c.may(auth.Approver) && t.State == push.TaskPaused,
@@ -75,7 +89,31 @@ func newTaskPage(c *call) taskPage {
 			p.CanTakeProduct = c.may(auth.Author)
 		}
 	}
-	return p
+	var err error
+	p.Approving, err = k.approvalOf(ctx, c)
+	return p, err
+}
+
+// goesNowhere says that a task is to go to a list, and has none yet.
+func goesNowhere(t push.Task) bool {
+	return t.Audience == push.AudienceList && t.AudienceID == 0 && t.SourceID == 0
+}
+
+// jobsOf is where the pages of the queue show the jobs of a task, in the state that most of them are in. They show the jobs of all apps, so
+// they are for whoever sees all.
+func jobsOf(c *call, t push.Task) string {
+	if t.State == push.TaskDraft || !c.may(auth.Operator) || !c.session.Principal.SeesAll() {
+		return ""
+	}
+	state := "completed"
+	switch t.State {
+	case push.TaskScheduled:
+		state = "scheduled"
+	case push.TaskSending:
+		state = "running"
+	case push.TaskDraft, push.TaskMissed, push.TaskPaused, push.TaskDone, push.TaskCanceled: // what is left of its jobs is done
+	}
+	return "/ops/jobs/jobs/?" + url.Values{"state": {state}, "tags": push.JobTags(t.ID)}.Encode()
 }
 
 // progressOfTask is what of a task moves.
@@ -95,8 +133,9 @@ func (p taskPage) Slices() string {
 	return string(data)
 }
 
-func (k *Console) showTask(_ context.Context, c *call) (reply, error) {
-	return page("task", newTaskPage(c), c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
+func (k *Console) showTask(ctx context.Context, c *call) (reply, error) {
+	p, err := k.newTaskPage(ctx, c)
+	return page("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), err
 }
 
 // showTaskProgress is the part of the page that moves, for a browser whose stream does not come through. Once the task is in another phase
@@ -121,14 +160,17 @@ func (k *Console) setTaskRate(ctx context.Context, c *call) (reply, error) {
 		_, err = k.d.SetTaskRate(ctx, c.actor(), c.task.ID, rate)
 	}
 	if err != nil {
-		p := newTaskPage(c)
+		p, pageErr := k.newTaskPage(ctx, c)
+		if pageErr != nil {
+			return reply{}, pageErr
+		}
 		p.Rate.Value = c.value("rate_per_second")
 		if err := refuse(err, &p.Rate); err != nil {
 			return reply{}, err
 		}
 		return invalid("task", p, c.task.ID).under(crumb{Key: "tasks.title", Href: home}), nil
 	}
-	c.audit.Detail = changed(map[string]any{"rate_per_second": was}, map[string]any{"rate_per_second": rate})
+	c.audit.Detail = store.Changed(map[string]any{"rate_per_second": was}, map[string]any{"rate_per_second": rate})
 	return redirect(taskPath(c.task.ID)).saying("task.flash_rate", strconv.FormatInt(c.task.ID, 10)), nil
 }
 
@@ -145,7 +187,7 @@ func (k *Console) rateOf(ctx context.Context, c *call) (int, error) {
 func (k *Console) taskAction(do func(ctx context.Context, actor string, id int64) (push.Task, error), key string) handler {
 	return func(ctx context.Context, c *call) (reply, error) {
 		after, err := do(ctx, c.actor(), c.task.ID)
-		c.audit.Detail = changed(sentAs(c.task), sentAs(after))
+		c.audit.Detail = store.Changed(sentAs(c.task), sentAs(after))
 		return redirect(taskPath(c.task.ID)).saying(key, strconv.FormatInt(c.task.ID, 10)), err
 	}
 }

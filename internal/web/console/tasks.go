@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,12 @@ import (
 
 // tasksPerPage is what a screen of 1280 × 800 shows.
 const tasksPerPage = 20
+
+// What the list can show beside the states of tasks: those that wait for an approval, of anybody or of the one who is logged in.
+const (
+	waiting = "waiting"
+	mine    = "mine"
+)
 
 // tasksPage is the original's list, 小程序推送任务配置, with what has been added to it.
 type tasksPage struct {
@@ -34,6 +41,8 @@ type taskRow struct {
 	Progress progress
 	// Send: the account may send it, which is what its button does.
 	Send bool
+	// Judge: it waits for the approval of the account, which comes first.
+	Judge bool
 }
 
 // Moment is when the task goes or went out: the time that it is scheduled for, or that it started.
@@ -53,6 +62,12 @@ func (k *Console) taskListRoutes(t *table) {
 
 func (k *Console) showTasks(ctx context.Context, c *call) (reply, error) {
 	states := append([]string{""}, families()["state.task_"]...)
+	if c.asksForApproval() {
+		states = slices.Insert(states, 1, waiting)
+	}
+	if c.asksForApproval() && c.may(auth.Approver) {
+		states = slices.Insert(states, 1, mine)
+	}
 	p := tasksPage{
 		Search: field{Name: "q", Label: "tasks.search", Type: "search", Value: c.value("q")},
 		State:  field{Name: "state", Label: "tasks.state", Value: c.value("state")},
@@ -61,8 +76,13 @@ func (k *Console) showTasks(ctx context.Context, c *call) (reply, error) {
 	}
 	for _, s := range states {
 		key := "state.task_" + s
-		if s == "" {
+		switch s {
+		case "":
 			key = "tasks.all_states"
+		case mine:
+			key = "tasks.awaits_me"
+		case waiting:
+			key = "tasks.awaits"
 		}
 		p.State.Options = append(p.State.Options, option{Value: s, Key: key, Selected: s == p.State.Value})
 	}
@@ -70,20 +90,26 @@ func (k *Console) showTasks(ctx context.Context, c *call) (reply, error) {
 	if state := push.TaskState(p.State.Value); state.Valid() {
 		filter.State = state
 	}
+	if slices.Contains(states, p.State.Value) && (p.State.Value == mine || p.State.Value == waiting) {
+		filter.Awaiting = true
+	}
+	if filter.Awaiting && p.State.Value == mine {
+		filter.Judge = c.actor()
+	}
 	filter.From, filter.To = k.day(&p.From, 0), k.day(&p.To, 1)
 	filter.Before, _ = strconv.ParseInt(c.value("before"), 10, 64) // what is no number is the first page
 	rows, err := k.store.Tasks(ctx, filter)
 	if err != nil {
 		return reply{}, err
 	}
-	p.Filtered = p.Search.Value != "" || filter.State != "" || filter.From != nil || filter.To != nil
+	p.Filtered = p.Search.Value != "" || filter.State != "" || filter.Awaiting || filter.From != nil || filter.To != nil
 	_, one := c.chosenApp()
 	p.ManyApps = len(c.apps) > 1 && !one
 	p.CanCreate = c.may(auth.Author)
 	p.Pager = k.pageLinks(c, len(rows) > tasksPerPage, func() string { return strconv.FormatInt(rows[tasksPerPage-1].ID, 10) })
 	for _, task := range rows[:min(len(rows), tasksPerPage)] {
 		send := (task.State == push.TaskDraft || task.State == push.TaskMissed) && c.may(auth.Approver)
-		p.Tasks = append(p.Tasks, taskRow{Task: task, Progress: progressOf(task.Counts), Send: send})
+		p.Tasks = append(p.Tasks, taskRow{Task: task, Progress: progressOf(task.Counts), Send: send, Judge: task.Approval.Awaited && c.mayJudge(task)})
 	}
 	return page("tasks", p), nil
 }

@@ -98,19 +98,14 @@ func (k *Console) templatesPage(ctx context.Context, c *call, app push.App) (*te
 
 // syncTemplates brings the subscribe templates up to those of the account at the platform, and shows what came of it.
 func (k *Console) syncTemplates(ctx context.Context, c *call) (reply, error) {
-	got, err := k.d.SyncTemplates(ctx, c.actor(), c.app.Key)
+	got, err := k.d.SyncTemplates(ctx, c.actor(), c.app.Key, func(ctx context.Context, got dispatch.TemplateSync) error {
+		return k.store.InsertAuditEntry(ctx, store.AuditEntry{
+			Action: didTemplateSync, AppID: &c.app.ID, Object: "app:" + c.app.Key, Detail: got.Counts(),
+		})
+	})
 	failed, asked := errors.AsType[*push.CallError](err)
 	if err != nil && !asked {
 		return reply{}, err
-	}
-	if err == nil {
-		err = k.store.InsertAuditEntry(ctx, store.AuditEntry{
-			Actor: c.actor(), ActorID: c.session.Principal.ID, Address: c.session.Principal.Address, Action: didTemplateSync, AppID: &c.app.ID, Object: "app:" + c.app.Key,
-			Detail: map[string]any{"added": got.Added, "changed": got.Changed, "gone": got.Gone, "refused": got.Refused},
-		})
-		if err != nil {
-			return reply{}, err
-		}
 	}
 	p, err := k.templatesPage(ctx, c, c.app)
 	if err != nil {
@@ -218,17 +213,17 @@ func (k *Console) setTemplate(ctx context.Context, c *call) (reply, error) {
 func (k *Console) putTemplate(ctx context.Context, c *call, before *push.Template, id, action string, wrong error) (reply, error) {
 	t := c.readTemplate(id)
 	more := c.value("more") != ""
-	var was map[string]any
+	var was any
 	if before != nil {
-		was = fieldsOf(*before)
+		was = *before
 		if wrong = c.checkSeen(*before); more {
 			wrong = nil
 		}
 	}
 	if !more && wrong == nil {
-		after, err := k.d.PutTemplate(ctx, t)
+		after, err := k.d.PutTemplate(ctx, c.actor(), t)
 		if err == nil {
-			c.audit.Object, c.audit.Detail = "template:"+id, changed(was, after)
+			c.audit.Object, c.audit.Detail = "template:"+id, store.Changed(was, after)
 			return redirect("/console/templates?app="+c.app.Key).saying("templates.flash_saved", after.Name), nil
 		}
 		wrong = err

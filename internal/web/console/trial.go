@@ -25,11 +25,15 @@ type trialPage struct {
 	DryRun   *push.DryRun
 	Reasons  []reasonRow
 	Examples []exampleRow
-	// Hash names what an approval is of: the first digits are enough for a person.
-	Hash string
-	Note field
-	// What the account may do now. Own: it made or changed the task itself, and cannot approve it.
-	CanTry, CanJudge, Own bool
+	// Message is what it would send.
+	Message messageView
+	// Approving is what was said of it. Hash names what an approval is of: the first digits are enough for a person.
+	Approving approvalView
+	Hash      string
+	Note      field
+	// What the account may do now. Judging: it may say something of it, also once something was said. Own: it made or changed the task itself,
+	// and cannot.
+	CanTry, Judging, Own bool
 }
 
 // testerRow is a tester and what he has to do first.
@@ -61,8 +65,8 @@ func (k *Console) trialRoutes(t *table) {
 	t.page(path, auth.Author, k.showTrial)
 	t.page(path+"/outcome", auth.Author, k.showOutcome)
 	t.change(path+"/test", auth.Author, "task.test", k.startTest)
-	t.change(path+"/dry-run", auth.Author, "task.dry_run", k.startDryRun)
 	// These write their own entries in the audit log.
+	t.row(Route{Method: http.MethodPost, Pattern: path + "/dry-run", Role: auth.Author}, k.startDryRun)
 	t.row(Route{Method: http.MethodPost, Pattern: path + "/approve", Role: auth.Approver}, k.judgeTask(k.d.Approve, "trial.flash_approved"))
 	t.row(Route{Method: http.MethodPost, Pattern: path + "/reject", Role: auth.Approver}, k.judgeTask(k.d.Reject, "trial.flash_rejected"))
 }
@@ -71,9 +75,18 @@ func (k *Console) newTrialPage(ctx context.Context, c *call) (p trialPage, err e
 	t := c.task
 	open := t.State == push.TaskDraft || t.State == push.TaskMissed || t.State == push.TaskScheduled
 	p = trialPage{
-		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))], Own: c.actor() == t.CreatedBy || c.actor() == t.ChangedBy,
+		Task: t, Path: taskPath(t.ID) + "/trial", Hash: t.ContentHash[:min(12, len(t.ContentHash))],
 		Note:   field{Name: "note", Label: "trial.note", Hint: "trial.note_hint", Type: "text", Max: push.MaxApprovalNote, Value: c.value("note")},
-		CanTry: open && c.may(auth.Author), CanJudge: open && c.may(auth.Approver),
+		CanTry: open && c.may(auth.Author),
+	}
+	if p.Approving, err = k.approvalOf(ctx, c); err != nil {
+		return p, err
+	}
+	if begun := !open && !t.Approval.Awaited; c.may(auth.Approver) && !begun && !p.Approving.NoList {
+		p.Judging, p.Own = c.mayJudge(t), !c.mayJudge(t)
+	}
+	if p.Message, err = k.firstMessage(ctx, c); err != nil {
+		return p, err
 	}
 	if test := c.value("test"); test != "" && c.form == nil {
 		if _, err := strconv.ParseInt(test, 10, 64); err == nil {
@@ -127,12 +140,14 @@ func (k *Console) showOutcome(ctx context.Context, c *call) (reply, error) {
 	if test.TestOf == nil || *test.TestOf != c.task.ID {
 		return reply{}, fmt.Errorf("test %d: %w", id, push.ErrNotFound)
 	}
-	trial, err := k.d.AwaitTest(ctx, id, trialWait)
+	trial, err := k.d.LookAtTest(ctx, id, trialWait)
 	return part("trial", "outcome", outcome{trial, both{trial.ZH, trial.EN}}), err
 }
 
 func (k *Console) startDryRun(ctx context.Context, c *call) (reply, error) {
-	_, err := k.d.DryRun(ctx, c.actor(), c.task.ID)
+	_, err := k.d.DryRun(ctx, c.actor(), c.task.ID, func(ctx context.Context) error {
+		return k.store.InsertAuditEntry(ctx, c.entry(didTaskDryRun))
+	})
 	return redirect(taskPath(c.task.ID) + "/trial#dry-run"), err
 }
 

@@ -14,6 +14,7 @@ import (
 	"minipush/internal/dispatch"
 	"minipush/internal/intake"
 	"minipush/internal/push"
+	"minipush/internal/web/patient"
 )
 
 // The bounds of a form with a file, beside the file.
@@ -33,16 +34,16 @@ type uploadForm struct {
 	// filename and contentType are those of the file; file is nil where none was chosen.
 	filename, contentType string
 	file                  io.Reader
-	body                  *patientBody
+	body                  *patient.Body
 }
 
 // readUpload reads the form up to its file. The request may take long: only standing still ends it.
 func (k *Console) readUpload(w http.ResponseWriter, r *http.Request) (*uploadForm, error) {
 	limit := k.cfg.MaxUpload + maxUploadFields*maxUploadField
-	if r.ContentLength > limit {
-		return nil, &http.MaxBytesError{Limit: limit}
+	body, err := patient.NewBody(w, r, limit, k.cfg.Stall, k.cfg.Stall+time.Hour)
+	if err != nil {
+		return nil, err
 	}
-	body := &patientBody{body: http.MaxBytesReader(w, r.Body, limit), conn: http.NewResponseController(w), stall: k.cfg.Stall}
 	r.Body = struct {
 		io.Reader
 		io.Closer
@@ -55,7 +56,7 @@ func (k *Console) readUpload(w http.ResponseWriter, r *http.Request) (*uploadFor
 	for range maxUploadFields {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
-			body.done()
+			body.Done()
 			return f, nil
 		}
 		if err != nil {
@@ -89,7 +90,7 @@ func (f *uploadForm) open(part *multipart.Part) error {
 // finish reads what is left of the request, as far as that may be: a browser that is still sending would not read the answer.
 func (f *uploadForm) finish() {
 	_, _ = io.Copy(io.Discard, f.body) // what fails here was answered for already
-	f.body.done()
+	f.body.Done()
 }
 
 // uploadReader tells a body that breaks off from a file that ends.
@@ -109,29 +110,6 @@ func badUpload(err error) error {
 		return tooLarge
 	}
 	return fmt.Errorf("%w: %w", errBadForm, err)
-}
-
-// patientBody gives each read of a body its own time: an upload of any length goes through, one that stands still does not.
-type patientBody struct {
-	body  io.Reader
-	conn  *http.ResponseController
-	stall time.Duration
-}
-
-func (p *patientBody) Read(b []byte) (int, error) {
-	_ = p.conn.SetReadDeadline(time.Now().Add(p.stall)) // a connection without deadlines is a test's
-	_ = p.conn.SetWriteDeadline(time.Now().Add(2 * p.stall))
-	n, err := p.body.Read(b)
-	if err != nil {
-		p.done()
-	}
-	return n, err
-}
-
-// done takes the bound of the reads away: the rows may be worked on after the last byte has come. The answer has its own.
-func (p *patientBody) done() {
-	_ = p.conn.SetReadDeadline(time.Time{})
-	_ = p.conn.SetWriteDeadline(time.Now().Add(p.stall + time.Hour))
 }
 
 // answer writes what an upload led to. A redirect is told to the page's script in a header.
@@ -206,7 +184,7 @@ func (v *uploadView) refuse(err error) bool {
 		v.Wrong = "no_good_row"
 		return true
 	}
-	wrong, ok := fieldErrors(err)
+	wrong, ok := push.InvalidFields(err)
 	if !ok {
 		return false
 	}

@@ -90,6 +90,10 @@ func (e *Endpoint) Echo(query url.Values) (string, error) {
 	return string(message), err
 }
 
+// Admit checks what of a POST can be checked before its body is read: the platform signs the stamp of each, in every mode. It says nothing of
+// the body; Receive does. The errors are [ErrSignature] and [ErrStale].
+func (e *Endpoint) Admit(query url.Values) error { return e.check(query, "signature") }
+
 // Receive checks a POST and returns the message in it. A message of a kind that this package does not know comes without
 // items, and is no error. The errors are all those of this package.
 func (e *Endpoint) Receive(query url.Values, body []byte) (Event, error) {

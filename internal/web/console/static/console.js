@@ -20,6 +20,11 @@
     }
   });
 
+  // Enter in a field that only asks for a part of the page, such as the row of a preview, does not send the form around it.
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Enter" && event.target.matches("input[hx-get]")) event.preventDefault();
+  });
+
   // A button with data-once sends its form once, however often it is pressed.
   document.addEventListener("submit", function (event) {
     event.target.querySelectorAll("[data-once]").forEach(function (button) {

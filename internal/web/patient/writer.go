@@ -1,0 +1,50 @@
+// Package patient lets uploads and downloads of any length through, and none that stands still.
+package patient
+
+import (
+	"net/http"
+	"time"
+)
+
+// maxPart is how much is written under one deadline: a slow reader gets as long for the end of a large file, which may be ready at once, as for
+// its beginning.
+const maxPart = 64 << 10
+
+// Writer writes a download. Each part has its own time, however large the whole is.
+type Writer struct {
+	w     http.ResponseWriter
+	conn  *http.ResponseController
+	stall time.Duration
+	begin func()
+	begun bool
+}
+
+// NewWriter writes to w; a part may stand still for stall. begin is called before the first part, to set the headers.
+func NewWriter(w http.ResponseWriter, stall time.Duration, begin func()) *Writer {
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Time{}) // a connection without deadlines is a test's
+	return &Writer{w: w, conn: conn, stall: stall, begin: begin}
+}
+
+// Begun says whether anything was written: from then on only a broken connection tells the client that the file is not whole.
+func (d *Writer) Begun() bool { return d.begun }
+
+// Write implements io.Writer.
+func (d *Writer) Write(p []byte) (n int, err error) {
+	if !d.begun {
+		d.begun = true
+		d.begin()
+	}
+	for len(p) > 0 && err == nil {
+		part := p[:min(len(p), maxPart)]
+		_ = d.conn.SetWriteDeadline(time.Now().Add(d.stall))
+		var written int
+		written, err = d.w.Write(part)
+		n += written
+		p = p[written:]
+	}
+	return n, err //nolint:wrapcheck // as the connection says it
+}
+
+// Done gives the end of the answer, which the server sends, its own time.
+func (d *Writer) Done() { _ = d.conn.SetWriteDeadline(time.Now().Add(d.stall)) }
