@@ -72,11 +72,12 @@ func TestBrowser_EveryPageOfTheNav_IsAccessibleAndFits(t *testing.T) {
 	b := setup(t)
 	b.stocked(t)
 	b.many(t, 25)
+	b.complete(t)
 	p := b.tab(t)
 	p.login(t, "admin")
 	p.open(t, "/console/tasks")
 	paths := eval[[]string](t, p, `Array.from(document.querySelectorAll(".nav-row a")).map(a => a.getAttribute("href"))`)
-	paths = append(paths, "/console/password", "/console/nowhere", "/console/tasks/1", "/console/tasks/2")
+	paths = append(paths, "/console/password", "/console/nowhere", "/console/tasks/1", "/console/tasks/2", "/console/tasks/1/recipients", "/console/apps/health_applet")
 	for _, path := range paths {
 		if !strings.HasPrefix(path, "/console/") {
 			continue

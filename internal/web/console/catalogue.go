@@ -32,20 +32,22 @@ func (c catalogue) text(key string, args ...any) (string, error) {
 		return "", fmt.Errorf("the catalogue has no %q", key)
 	}
 	if len(args) > 0 {
-		text = fmt.Sprintf(text, pointedAt(args)...)
+		values := slices.Clone(args)
+		for i, arg := range args {
+			values[i] = pointedAt(arg)
+		}
+		text = fmt.Sprintf(text, values...)
 	}
 	return text, nil
 }
 
-// pointedAt are the arguments as a page shows them: of a pointer, what it points at.
-func pointedAt(args []any) []any {
-	values := slices.Clone(args)
-	for i, arg := range args {
-		if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer && !v.IsNil() {
-			values[i] = v.Elem().Interface()
-		}
+// pointedAt is a value as a page shows it: of a pointer, which what may be there or not is kept as, what it points at. Of nil there is nothing
+// else to show.
+func pointedAt(value any) any {
+	if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && !v.IsNil() {
+		return v.Elem().Interface()
 	}
-	return values
+	return value
 }
 
 // readCatalogues reads the files of each language: catalog/LANGUAGE/SCREEN.json, each an object of keys "SCREEN.…" and texts.

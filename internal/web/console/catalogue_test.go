@@ -334,6 +334,12 @@ func TestNum_SeparatesThousands(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	_, err := num("x")
-	require.Error(t, err)
+	many := int64(12345)
+	got, err := num(&many)
+	require.NoError(t, err)
+	require.Equal(t, "12,345", got, "what may be there or not")
+	for _, none := range []any{"x", (*int64)(nil), nil} {
+		_, err = num(none)
+		require.Error(t, err, none)
+	}
 }

@@ -57,10 +57,7 @@ func funcs(texts catalogue, files *assets, cfg Config) template.FuncMap {
 		// tv is t with its arguments in a slice.
 		"tv": func(key string, args []any) (string, error) { return texts.text(key, args...) },
 		"tk": func(prefix string, value any) (string, error) {
-			if p, ok := value.(*string); ok && p != nil { // what may be there or not
-				value = *p
-			}
-			return texts.text(fmt.Sprintf("%s%v", prefix, value))
+			return texts.text(fmt.Sprintf("%s%v", prefix, pointedAt(value)))
 		},
 		// said is the one of two texts that is in the language: for texts that package push has in both.
 		"said": func(b both) string {
@@ -87,9 +84,9 @@ func funcs(texts catalogue, files *assets, cfg Config) template.FuncMap {
 // both is a text that is kept with what it is about, in both languages.
 type both struct{ ZH, EN string }
 
-// num writes a whole number with separators of thousands.
+// num writes a whole number, or the one that is pointed at, with separators of thousands.
 func num(v any) (string, error) {
-	text := fmt.Sprint(v)
+	text := fmt.Sprint(pointedAt(v))
 	if _, err := strconv.ParseInt(text, 10, 64); err != nil {
 		return "", fmt.Errorf("num: %q is no whole number", text)
 	}
