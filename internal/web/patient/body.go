@@ -1,4 +1,4 @@
-// Package patient reads the bodies of uploads: one of any length goes through, one that stands still does not.
+// Package patient lets uploads and downloads of any length through, and none that stands still.
 package patient
 
 import (
