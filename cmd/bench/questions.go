@@ -60,11 +60,12 @@ func (s *site) questions(ctx context.Context) (all []question, err error) {
 	return all, nil
 }
 
-// notPages are the rows of which no page is measured: what programs read of the process, what another library serves, and the stream, whose
-// cost is another one.
+// notPages are the rows of which no page is measured: what programs read of the process, what another library or another host serves, and the
+// stream, whose cost is another one.
 func notPages() map[string]bool {
 	return map[string]bool{
 		"/healthz": true, "/readyz": true, "/metrics": true, "/callbacks/wechat/{app}": true, "/ops/jobs/": true, "/console/tasks/{id}/events": true,
+		"/console/login/oidc": true, "/console/login/oidc/callback": true,
 	}
 }
 
@@ -167,6 +168,8 @@ func (at places) console() map[string][]question {
 		"/console/{$}":           {{path: func(int) string { return "/console/" }, redirects: true}},
 		"/console/static/{file}": {plainly(at.static)},
 		"/console/login":         {plainly("/console/login")},
+		"/console/login/code":    {{path: func(int) string { return "/console/login/code" }, redirects: true}}, // nobody is half-way in
+		"/console/totp":          {plainly("/console/totp")},
 		"/console/password":      {plainly("/console/password")},
 		"/console/manage":        {plainly("/console/manage")},
 		"/console/calendar":      {plainly("/console/calendar"), of("another month", "/console/calendar?month=2001-01", "/console/calendar?month=2099-12")},

@@ -73,7 +73,7 @@ func TestBench_MeasuresTheReach(t *testing.T) {
 // A page that is new must have a question, and every page must be there over tables that hold what they hold in production.
 func TestBench_AsksForEveryPage(t *testing.T) {
 	t.Parallel()
-	r := measured(t, "pages", "--tasks", "20", "--recipients", "1000", "--each", "1", "--viewers", "20", "--watch", "1s")
+	r := measured(t, "pages", "--tasks", "20", "--recipients", "1000", "--each", "1", "--viewers", "5", "--watch", "1s")
 	require.NotEmpty(t, r.Pages)
 	for _, p := range r.Pages {
 		require.Positive(t, p.P95, p.name())

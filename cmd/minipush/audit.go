@@ -15,8 +15,9 @@ import (
 // auditActions says under which action a command is noted in the audit log; every command that changes something is here.
 func auditActions() map[string]string {
 	return map[string]string{
-		"account add": "account.add", "account passwd": "account.password",
-		"app add": "app.add", "app callback": "app.callback", "app pause": "app.pause", "app resume": "app.resume", "app set": "app.settings",
+		"account add": "account.add", "account link": "account.link", "account passwd": "account.password", "account totp-remove": "account.totp_remove",
+		"account unlink": "account.unlink",
+		"app add":        "app.add", "app callback": "app.callback", "app pause": "app.pause", "app resume": "app.resume", "app set": "app.settings",
 		"list delete": "list.delete", "list upload": "list.upload",
 		"permit import": "permit.import", "permit retry": "permit.retry",
 		"product import": "product.import", "product set": "product.set",

@@ -146,7 +146,7 @@ func TestQuota_GivesEverythingBack(t *testing.T) {
 	b.send(task.ID)
 	paused := b.wait(task.ID, push.TaskPaused)
 	require.Equal(t, []push.Cause{push.CauseQuota}, paused.Causes)
-	b.eventually("nothing in flight", func() bool { return b.count(`SELECT sum(sending) FROM chunk`) == 0 })
+	b.quiet() // a claim that began before the pause may be committed after it
 	// The first refusal shuts the gate, so that calls which had not begun by then leave some of the quota over.
 	sent := b.audit(task.ID).Counts.Sent
 	require.LessOrEqual(t, sent, 20)

@@ -51,7 +51,7 @@ func TestQuota_UsedUp_PausesAllTasksOfTheAppAndOneProbeBringsThemBack(t *testing
 	require.Equal(t, []push.Cause{push.CauseQuota}, one.Causes)
 	require.Equal(t, []push.Cause{push.CauseQuota}, two.Causes)
 	require.Contains(t, two.Note, "It goes on by itself")
-	b.eventually("calls in flight are recorded", func() bool { return b.count(`SELECT sum(sending)::int FROM chunk`) == 0 })
+	b.quiet() // a claim that began before the pause may be committed after it
 	require.Equal(t, 20, len(b.got()))
 	require.Zero(t, b.count(`SELECT count(*) FROM form_id WHERE state = 1`), "a quota costs no permit (invariant 4)")
 
@@ -162,7 +162,7 @@ func TestBudget_IsNeverExceededByTwoDaemonsAndSharedByTasks(t *testing.T) {
 	b.eventually("both are paused", func() bool {
 		return b.count(`SELECT count(*) FROM task WHERE state = 'paused' AND causes = '{quota}'`) == 2
 	})
-	b.eventually("calls in flight are recorded", func() bool { return b.count(`SELECT sum(sending)::int FROM chunk`) == 0 })
+	b.quiet()
 	require.LessOrEqual(t, b.sim.Stats().Calls, int64(35))
 	require.GreaterOrEqual(t, b.sim.Stats().Calls, int64(25), "what was granted and not used is given back, but for the end")
 	require.Contains(t, b.wait(first.ID, push.TaskPaused).Note, "预算")

@@ -1,3 +1,4 @@
+// Package patient lets uploads and downloads of any length through, and none that stands still.
 package patient
 
 import (

@@ -1,4 +1,3 @@
-// Package patient lets uploads and downloads of any length through, and none that stands still.
 package patient
 
 import (
