@@ -19,7 +19,7 @@ type SpecPreview struct {
 	HasRow bool
 	// Unusable says what stands against the template itself, such as that the account no longer has it; nil where nothing does.
 	Unusable error
-	// Faults are what the platform would refuse. What is not written yet is none.
+	// Faults are what the platform would refuse. What is not written yet is none, nor is what a product would say before there is one.
 	Faults []TextFault
 }
 
@@ -129,8 +129,12 @@ func (p *SpecPreview) render(c *content, compiled push.Compiled, row *push.Recip
 		if !ok || wrong.Rule == wechat.RuleEmpty && (same || row == nil) {
 			continue // it is yet to be written
 		}
+		field := writtenIn(compiled.Fields[i].Value)
+		if field == "product_code" && p.Product == nil {
+			continue // it is yet to be chosen
+		}
 		p.Faults = append(p.Faults, TextFault{
-			Field: writtenIn(compiled.Fields[i].Value), Key: f.Key,
+			Field: field, Key: f.Key,
 			ZH: fmt.Sprintf("模板字段“%s”(%s)%s", f.Label, f.Key, wrong.Chinese),
 			EN: fmt.Sprintf("The template's field %q (%s) %s", f.Label, f.Key, wrong.English),
 		})

@@ -94,6 +94,9 @@ func TestAdminPermits_SuspectUnitsAreTriedAgain(t *testing.T) {
 	c := b.as(t, "operator")
 	body := c.until(t, "/console/permits/stock?app=health_applet", "兑换提醒")
 	require.Regexp(t, `data-label="存疑" class="n">3<`, body)
+	for _, of := range []string{push.FormSources()[0].LabelZH, "即将过期", "formId"} {
+		require.NotContains(t, body, of, "an app that has only subscriptions has no use for them")
+	}
 	require.Contains(t, body, `action="/console/apps/health_applet/retry-permits"`)
 	require.NotContains(t, b.as(t, "viewer").until(t, "/console/permits/stock?app=health_applet", "兑换提醒"), "retry-permits")
 	require.Equal(t, http.StatusForbidden, b.as(t, "approver").post(t, "/console/apps/health_applet/retry-permits", url.Values{"template_id": {"SUB1"}}).status)

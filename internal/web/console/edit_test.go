@@ -97,27 +97,30 @@ func TestEdit_EachErrorIsAtItsField(t *testing.T) {
 		form        url.Values
 		field, text string
 	}{
-		"a topic of 11":            {form("topic", strings.Repeat("长", 11)), "topic", "超出字数限制"},
-		"a caption of 31":          {form("caption", long), "caption", "超出字数限制"},
-		"tips of 31":               {form("tips", long), "tips", "超出字数限制"},
-		"no topic":                 {form("topic", ""), "topic", "必填"},
-		"no template":              {form("template_id", ""), "template_id", "必填"},
-		"an unknown template":      {form("template_id", "x"), "template_id", "模板不存在"},
-		"a foreign product":        {form("product_code", "4711"), "product_code", "商品不存在"},
-		"a product off the shelf":  {form("product_code", "off"), "product_code", "商品已下架"},
-		"a rate that is no number": {form("rate_per_second", "fast"), "rate_per_second", "超出允许的范围"},
-		"a negative rate":          {form("rate_per_second", "-1"), "rate_per_second", "超出允许的范围"},
-		"an end that is no time":   {form("not_after", "soon"), "not_after", "时间不正确"},
-		"an end that has passed":   {form("not_after", "2020-01-01T10:00"), "not_after", "时间不正确"},
-		"a wait before the end":    {form("not_after", "2099-01-01T10:00", "wait_for_permit_until", "2098-01-01T10:00"), "wait_for_permit_until", "时间过早"},
-		"an unknown priority":      {form("priority", "x"), "priority", "不是可选的值"},
-		"bytes that are no text":   {form("topic", "\xff"), "topic", "包含无法使用的字符"},
-		"a caption of 30 in thing": {form("template_id", "sub-1", "caption", strings.Repeat("长", 30)), "caption", "模板字段“活动说明”(thing2)不能超过20个字符"},
+		"a topic of 11":       {form("topic", strings.Repeat("长", 11)), "topic", "超出字数限制"},
+		"a caption of 31":     {form("caption", long), "caption", "超出字数限制"},
+		"tips of 31":          {form("tips", long), "tips", "超出字数限制"},
+		"no topic":            {form("topic", ""), "topic", "必填"},
+		"no template":         {form("template_id", ""), "template_id", "必填"},
+		"an unknown template": {form("template_id", "x"), "template_id", "模板不存在"},
+		"a foreign product":   {form("product_code", "4711"), "product_code", "商品不存在"},
+		"a foreign product, of which an amount is told": {form("template_id", "sub-1", "product_code", "4711"), "product_code", "商品不存在"},
+		"no product, of which an amount is told":        {form("template_id", "sub-1", "product_code", ""), "product_code", "必填"},
+		"a product off the shelf":                       {form("product_code", "off"), "product_code", "商品已下架"},
+		"a rate that is no number":                      {form("rate_per_second", "fast"), "rate_per_second", "超出允许的范围"},
+		"a negative rate":                               {form("rate_per_second", "-1"), "rate_per_second", "超出允许的范围"},
+		"an end that is no time":                        {form("not_after", "soon"), "not_after", "时间不正确"},
+		"an end that has passed":                        {form("not_after", "2020-01-01T10:00"), "not_after", "时间不正确"},
+		"a wait before the end":                         {form("not_after", "2099-01-01T10:00", "wait_for_permit_until", "2098-01-01T10:00"), "wait_for_permit_until", "时间过早"},
+		"an unknown priority":                           {form("priority", "x"), "priority", "不是可选的值"},
+		"bytes that are no text":                        {form("topic", "\xff"), "topic", "包含无法使用的字符"},
+		"a caption of 30 in thing":                      {form("template_id", "sub-1", "caption", strings.Repeat("长", 30)), "caption", "模板字段“活动说明”(thing2)不能超过20个字符"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.post(t, "/console/tasks/new", tc.form)
 			require.Equal(t, http.StatusUnprocessableEntity, r.status, r.body)
 			require.Contains(t, note(t, r.body, tc.field), tc.text)
+			require.NotContains(t, r.body, "应为金额", "of a product that is not there nothing is said")
 			require.Contains(t, r.body, `value="`+tc.form.Get("caption")+`"`, "what was written is kept")
 		})
 	}
@@ -158,6 +161,10 @@ func TestEdit_ThePreviewSaysWhatDoesNotFitWhileItIsWritten(t *testing.T) {
 		require.Contains(t, r.body, shown)
 	}
 	require.Contains(t, note(t, c.get(t, "/console/tasks/new/preview?"+form("product_code", "47").Encode()).body, "product_code"), "商品不存在")
+	r = c.get(t, "/console/tasks/new/preview?"+form("template_id", "sub-1", "product_code", "47").Encode())
+	require.Contains(t, note(t, r.body, "product_code"), "商品不存在")
+	require.NotContains(t, r.body, "应为金额", "of a product that is not there nothing is said")
+	require.NotContains(t, c.get(t, "/console/tasks/new/preview?"+form("template_id", "sub-1", "product_code", "").Encode()).body, "应为金额")
 	require.Contains(t, c.get(t, "/console/tasks/new/preview?"+form("topic", `<script>alert(1)</script>`).Encode()).body, "&lt;script&gt;")
 	require.Equal(t, http.StatusForbidden, b.as(t, "viewer").get(t, "/console/tasks/new/preview?app=health_applet").status)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,10 +37,12 @@ type stockPart struct {
 	Stock *push.Stock
 	// Counting: a count is under way.
 	Counting bool
-	Sources  []sourceRow
-	Total    sourceRow
-	Expiring []push.DayCount
-	Forecast chart
+	// NoFormIDs: the app sends by subscriptions only, so that there is nothing to say of formIds.
+	NoFormIDs bool
+	Sources   []sourceRow
+	Total     sourceRow
+	Expiring  []push.DayCount
+	Forecast  chart
 	// Subscriptions are the units by subscribe template.
 	Subscriptions []subscriptionRow
 }
@@ -73,7 +76,10 @@ func (k *Console) showPermits(ctx context.Context, c *call) (reply, error) {
 	if err != nil || !ok {
 		return page("permits", permitsPage{}), err
 	}
-	p := permitsPage{App: app.Key, Choose: c.appChoice("permits.app", app.Key), Many: len(c.apps) > 1, Stock: k.stockPart(ctx, c, app)}
+	p := permitsPage{App: app.Key, Choose: c.appChoice("permits.app", app.Key), Many: len(c.apps) > 1}
+	if p.Stock, err = k.stockPart(ctx, c, app); err != nil {
+		return reply{}, err
+	}
 	if p.Days, err = k.store.PermitDays(ctx, app.ID, k.cfg.Location.String(), permitDays); err != nil {
 		return reply{}, err
 	}
@@ -92,11 +98,12 @@ func (k *Console) showStock(ctx context.Context, c *call) (reply, error) {
 	if err != nil || !ok {
 		return part("permits", "stock", stockPart{}), err
 	}
-	return part("permits", "stock", k.stockPart(ctx, c, app)), nil
+	p, err := k.stockPart(ctx, c, app)
+	return part("permits", "stock", p), err
 }
 
-func (k *Console) stockPart(ctx context.Context, c *call, app push.App) stockPart {
-	p := stockPart{Path: "/console/permits/stock?app=" + url.QueryEscape(app.Key)}
+func (k *Console) stockPart(ctx context.Context, c *call, app push.App) (p stockPart, err error) {
+	p = stockPart{Path: "/console/permits/stock?app=" + url.QueryEscape(app.Key)}
 	p.Stock, p.Counting = k.stocks.of(ctx, app.ID, func(ctx context.Context) (push.Stock, error) {
 		stock, err := k.store.PermitStock(ctx, app.ID, k.cfg.Location.String())
 		if err != nil {
@@ -105,7 +112,7 @@ func (k *Console) stockPart(ctx context.Context, c *call, app push.App) stockPar
 		return stock, err
 	})
 	if p.Stock == nil {
-		return p
+		return p, nil
 	}
 	expired := map[int16]int64{}
 	for _, d := range p.Stock.Daily {
@@ -136,7 +143,16 @@ func (k *Console) stockPart(ctx context.Context, c *call, app push.App) stockPar
 		}
 		p.Subscriptions = append(p.Subscriptions, row)
 	}
-	return p
+	if total := p.Total; len(p.Subscriptions) > 0 && total.Available+total.Reserved+total.Used+total.Invalid+total.Expired == 0 {
+		p.NoFormIDs, err = k.sendsNoFormIDs(ctx, app)
+	}
+	return p, err
+}
+
+// sendsNoFormIDs says whether an app has no template that takes formIds.
+func (k *Console) sendsNoFormIDs(ctx context.Context, app push.App) (bool, error) {
+	templates, err := k.store.Templates(ctx, app.ID, "", maxTemplatesShown)
+	return !slices.ContainsFunc(templates, func(t push.Template) bool { return t.Channel == push.ChannelFormID }), err
 }
 
 // week is how many permits expire on each of the next days: today, and the seven days for which a formId is good, whether any do or not.
