@@ -273,9 +273,13 @@ func event(name string, data []byte) []byte {
 // liveMessages writes the figures as an event in each language.
 func (k *Console) liveMessages(f figures, samples []sample) (map[string][]byte, error) {
 	messages := map[string][]byte{}
-	for lang, sets := range k.templates.sets {
+	for lang := range k.templates.texts {
+		set, err := k.templates.of(lang, "task")
+		if err != nil {
+			return nil, err
+		}
 		var html bytes.Buffer
-		if err := sets["task"].ExecuteTemplate(&html, "figures", f); err != nil {
+		if err := set.ExecuteTemplate(&html, "figures", f); err != nil {
 			return nil, err
 		}
 		data, err := json.Marshal(map[string]any{"html": html.String(), "point": point(samples, len(samples)-1)})

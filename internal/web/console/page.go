@@ -8,44 +8,59 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
-// templates are the screens, by language and name.
+// templates are the screens, by language and name. A screen is made when it is first shown: all of them would hold 30 MB in a daemon whose
+// pages nobody looks at.
 type templates struct {
-	sets  map[string]map[string]*template.Template
-	texts map[string]catalogue
+	screens map[screen]func() (*template.Template, error)
+	texts   map[string]catalogue
 }
 
-// newTemplates reads layout and partials once a language, and each screen over a copy of them.
+// screen is a page in a language.
+type screen struct{ lang, name string }
+
+// newTemplates reads layout and partials once a language; each screen comes over a copy of them.
 func newTemplates(catalogues map[string]catalogue, files *assets, cfg Config) (*templates, error) {
-	t := &templates{sets: map[string]map[string]*template.Template{}, texts: catalogues}
-	screens, err := fs.Glob(templateFiles, "templates/*.html")
+	t := &templates{screens: map[screen]func() (*template.Template, error){}, texts: catalogues}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
 	for lang, texts := range catalogues {
-		base, err := template.New("").Option("missingkey=error").Funcs(funcs(texts, files, cfg)).
-			ParseFS(templateFiles, "templates/layout/*.html", "templates/partial/*.html")
-		if err != nil {
-			return nil, err
-		}
-		t.sets[lang] = map[string]*template.Template{}
-		for _, file := range screens {
-			set, err := base.Clone()
-			if err == nil {
-				set, err = set.ParseFS(templateFiles, file)
-			}
-			if err != nil {
-				return nil, err
-			}
-			t.sets[lang][strings.TrimSuffix(path.Base(file), ".html")] = set
+		base := sync.OnceValues(func() (*template.Template, error) {
+			return template.New("").Option("missingkey=error").Funcs(funcs(texts, files, cfg)).
+				ParseFS(templateFiles, "templates/layout/*.html", "templates/partial/*.html")
+		})
+		for _, file := range names {
+			t.screens[screen{lang, strings.TrimSuffix(path.Base(file), ".html")}] = sync.OnceValues(func() (*template.Template, error) {
+				shared, err := base()
+				if err != nil {
+					return nil, err
+				}
+				set, err := shared.Clone()
+				if err != nil {
+					return nil, err
+				}
+				return set.ParseFS(templateFiles, file)
+			})
 		}
 	}
 	return t, nil
+}
+
+// of returns a screen. It may be called concurrently.
+func (t *templates) of(lang, name string) (*template.Template, error) {
+	made, ok := t.screens[screen{lang, name}]
+	if !ok {
+		return nil, fmt.Errorf("there is no screen %q", name)
+	}
+	return made()
 }
 
 // funcs are what templates may call, in one language.

@@ -169,9 +169,9 @@ func anys(texts []string) []any {
 
 // render writes the page of a reply.
 func (k *Console) render(body *bytes.Buffer, c *call, out reply, shown flash) error {
-	set, ok := k.templates.sets[c.lang][out.name]
-	if !ok {
-		return fmt.Errorf("there is no screen %q", out.name)
+	set, err := k.templates.of(c.lang, out.name)
+	if err != nil {
+		return err
 	}
 	if out.part != "" {
 		return set.ExecuteTemplate(body, out.part, out.data)
