@@ -41,6 +41,9 @@ func (c *cli) appAdd() *cobra.Command {
 				return err
 			}
 			spec.Secret = secret
+			if err := requireKey(ctx, s); err != nil {
+				return err
+			}
 			app, err := change(ctx, s, func(ctx context.Context, e *store.AuditEntry) (push.App, error) {
 				app, err := s.dispatch.AddApp(ctx, spec)
 				e.AboutApp(app)

@@ -31,7 +31,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 	var tasks []int64
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what would keep minipush from working", Args: cobra.NoArgs,
-		Long: `Checks the settings, the database (reachable, schema, direct address, durability, clock), the workers, and whether the platform of
+		Long: `Checks the settings, the database (reachable, schema, direct address, durability, clock), whether the secret key opens the app secrets, the workers, and whether the platform of
 each app can be reached. It changes nothing. Exit code 1 if a check fails; a warning is no failure.
 
 With --audit it holds the rows of the tasks against the rules of the ledger instead: a permit is reserved exactly for a recipient
@@ -93,10 +93,13 @@ func (c *cli) examine(ctx context.Context) []finding {
 	if db.private != nil {
 		note("private postgres", db.private.DataDir(), nil)
 	}
-	_, err = db.key()
+	key, err := db.key()
 	note("secret key", yesNo(cfg.SecretKey.Reveal() == "", "made here, beside the private postgres", "given"), err)
 	if !note("schema", "current", db.requireSchema(ctx)) {
 		return all
+	}
+	if key != nil {
+		note("app secrets", "the secret key opens them", checkSecrets(ctx, db.store, key))
 	}
 	note("direct address", "reaches the same database", sameDatabase(ctx, db))
 	note("durability", "fsync, synchronous_commit and full_page_writes are on", durable(ctx, db))

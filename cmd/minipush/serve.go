@@ -73,6 +73,9 @@ func (c *cli) serve(ctx context.Context, role string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkSecrets(ctx, db.store, s.dispatch.Key()); err != nil { // the other apps can be served
+		log.ErrorContext(ctx, "app secrets cannot be opened", slog.Any("err", err))
+	}
 	d, err := startDaemon(ctx, s, role)
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func startDaemon(ctx context.Context, s *session, role string) (*daemon, error) 
 	server, err := web.New(webConfig(s, role), s.dispatch, s.store, s.log) //nolint:contextcheck // to open an address takes no time
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, hintError{
-			fmt.Errorf("the address %s is taken: %w", s.cfg.HTTP.Addr, err),
+			fmt.Errorf("the address is taken: %w", err),
 			"Choose another, for example: MINIPUSH_HTTP_ADDR=127.0.0.1:8081 (port 0: the system picks one)",
 		}
 	}
