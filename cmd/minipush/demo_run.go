@@ -78,6 +78,9 @@ func (r *demoRun) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register app: %w", err)
 	}
+	if err := r.resetApp(ctx); err != nil {
+		return err
+	}
 	if err := r.clearOld(ctx); err != nil {
 		return err
 	}
@@ -97,6 +100,22 @@ func (r *demoRun) prepare(ctx context.Context) error {
 		return fmt.Errorf("report users: %d rejected: %w", len(got.Rejected), err)
 	}
 	return r.play.collect(ctx, r)
+}
+
+// resetApp takes back what somebody has set at the demo's app since: approval, a budget, quiet hours or a pause would keep the task from
+// ending as it must.
+func (r *demoRun) resetApp(ctx context.Context) error {
+	app, err := r.s.dispatch.SetAppSettings(ctx, r.s.actor, demoApp, func(s *push.AppSettings) error {
+		*s = push.AppSettings{PermitSource: push.PermitsFromClient, Testers: []string{}}
+		return nil
+	})
+	if err == nil && app.PausedAt != nil {
+		_, err = r.s.dispatch.ResumeApp(ctx, demoApp)
+	}
+	if err != nil {
+		return fmt.Errorf("reset app: %w", err)
+	}
+	return nil
 }
 
 // clearOld cancels what a run that was killed has left under way: its platform is gone.
