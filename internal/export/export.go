@@ -43,7 +43,7 @@ type Results struct {
 
 // Columns are the names of the columns before those of the upload.
 func Columns() []string {
-	return []string{"user_id", "seq", "openid", "state", "inferred", "form_id", "reason", "platform_code", "rid", "note", "msgid", "updated_at"}
+	return []string{"user_id", "seq", "openid", "state", "inferred", "form_id", "reason", "platform_code", "rid", "note", "msgid", "delivery", "updated_at"}
 }
 
 // CSV writes the rows as [intake.SafeCSV] does, and returns how many there were. A task that is not there is push.ErrNotFound,
@@ -135,7 +135,7 @@ func (r Results) row(p *push.Recipient, own int) []string {
 	}
 	row := []string{
 		p.UserID, strconv.Itoa(int(p.Seq)), openID, p.State.String(), strconv.FormatBool(p.Inferred), formID, p.Reason.String(),
-		number(p.PlatformCode), text(p.RID), text(p.Note), number(p.MsgID), updated,
+		number(p.PlatformCode), text(p.RID), text(p.Note), number(p.MsgID), text(p.Delivery), updated,
 	}
 	for i := range own {
 		value := ""

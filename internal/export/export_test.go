@@ -38,7 +38,7 @@ func newResults(t *testing.T, n int) export.Results {
 	_, err = pool.Exec(t.Context(), `UPDATE task SET audience_id = $2 WHERE id = $1`, taskID, audienceID)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `
-		UPDATE recipient SET state = 2, openid = 'o1', msgid = 9007199254740993, updated_at = '2026-12-01T02:00:00Z'
+		UPDATE recipient SET state = 2, openid = 'o1', msgid = 9007199254740993, delivery = 1, updated_at = '2026-12-01T02:00:00Z'
 		 WHERE audience_id = $1 AND seq = 0`, audienceID)
 	require.NoError(t, err)
 	return export.Results{Store: store.New(pool), TaskID: taskID, Location: time.FixedZone("CST", 8*3600)}
@@ -58,7 +58,7 @@ func TestCSV_HasTheColumnsOfUploadLast_AndEveryPage(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rows, 2501)
 	require.Equal(t, append(export.Columns(), "city", "state (upload)"), rows[0], "a column of ours is not hidden by one of the upload")
-	require.Equal(t, []string{"00", "0", "o1", "sent", "false", "", "", "", "", "", "9007199254740993", "2026-12-01T10:00:00+08:00", "'=cmd()", "Zhejiang"}, rows[1])
+	require.Equal(t, []string{"00", "0", "o1", "sent", "false", "", "", "", "", "", "9007199254740993", "delivered", "2026-12-01T10:00:00+08:00", "'=cmd()", "Zhejiang"}, rows[1])
 	require.Equal(t, "02499", rows[2500][0], "in the order of the list, leading zeros kept")
 }
 
@@ -93,10 +93,10 @@ func TestXLSX_EveryCellIsText(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rows, 4)
 	require.Equal(t, "9007199254740993", rows[1][10], "an id of 16 digits is not rounded")
-	formula, err := book.GetCellFormula(sheet, "M2")
+	formula, err := book.GetCellFormula(sheet, "N2")
 	require.NoError(t, err)
 	require.Empty(t, formula)
-	require.Equal(t, "=cmd()", rows[1][12])
+	require.Equal(t, "=cmd()", rows[1][13])
 }
 
 func TestMask_LeavesEnoughToTellTwoApart(t *testing.T) {

@@ -89,7 +89,7 @@ func TestResults(t *testing.T) {
 	t.Run("TheCSVIsSafeAndCanBeUploadedAgain", func(t *testing.T) {
 		r := b.admin(t, 200, "GET", path+"/results?format=csv", "")
 		require.Contains(t, r.header.Get("Content-Disposition"), "results.csv")
-		require.True(t, strings.HasPrefix(r.body, "\ufeffuser_id,seq,openid,state,inferred,form_id,reason,platform_code,rid,note,msgid,updated_at,name,formula\r\n"), r.body)
+		require.True(t, strings.HasPrefix(r.body, "\ufeffuser_id,seq,openid,state,inferred,form_id,reason,platform_code,rid,note,msgid,delivery,updated_at,name,formula\r\n"), r.body)
 		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(r.body, "\ufeff"))).ReadAll()
 		require.NoError(t, err)
 		require.Len(t, rows, 5)
