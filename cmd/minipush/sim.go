@@ -29,6 +29,17 @@ as --base-url, with any appid and any secret. Beside it:
   GET  /sim/inbox      the same as a phone would show it
   POST /sim/faults     sets what goes wrong from now on, in place of what was set before; GET shows it
   GET  /sim/stats      calls, calls in flight, answers by errcode
+  POST /sim/reset      forgets messages, permits, subscriptions, counts and faults; templates and callbacks stay
+
+Subscribe messages:
+
+  POST /sim/templates      adds templates of an app, as its owner would (type 2: one-time, 3: long-term), for template sync:
+                           {"appid":"wxsim","templates":[{"template_id":"T1","title":"提醒","type":2,"fields":[{"key":"thing1","label":"主题"}]}]}
+  POST /sim/subscriptions  taps of users, accept (the default) or off: {"appid":"wxsim","template_id":"T1","openids":["o1"],"times":2,"result":"accept"}
+  GET  /sim/subscriptions  what is left, by appid and openid
+  POST /sim/callback       where signed events go; mode plain, compat or safe (with encoding_aes_key), format json or xml:
+                           {"appid":"wxsim","url":"http://127.0.0.1:8080/callbacks/wechat/KEY","token":"abc123","mode":"plain"}
+                           further delay_ms, repeat, numbers_as_text, lose_openids, fail_openids; without url no events
 
 A fault is KIND[=CODE][/after][:PROBABILITY]. Kinds: drop, reset, http_503, html, empty, no_errcode, hang, system_error, errcode,
 token. /after delivers the message first and spoils only the answer.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,9 +159,6 @@ func (s *Sim) Faults() Faults {
 func (s *Sim) handleSetFaults(w http.ResponseWriter, r *http.Request) {
 	var in Faults
 	if err := readJSON(w, r, &in); err != nil {
-		if strings.Contains(err.Error(), "unknown field") {
-			err = fmt.Errorf("%w: there are %s, and of a rule %s", err, jsonNames(in), jsonNames(Rule{}))
-		}
 		writeProblem(w, err)
 		return
 	}
@@ -171,16 +167,6 @@ func (s *Sim) handleSetFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.handleGetFaults(w, r)
-}
-
-// jsonNames lists the members of a struct as JSON has them.
-func jsonNames(v any) string {
-	var names []string
-	for f := range reflect.TypeOf(v).Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (s *Sim) handleGetFaults(w http.ResponseWriter, _ *http.Request) {

@@ -237,7 +237,7 @@ func TestFaults_AnUnknownMemberIsAnsweredWithTheKnownOnes(t *testing.T) {
 	url := served(t, setup(t, sim.Config{})) + "/sim/faults"
 	for sent, want := range map[string]string{
 		`{"latency":80}`:                      "there are seed, latency_ms, jitter_ms, quota_per_day, rate_per_minute, ",
-		`{"rules":[{"kind":"drop","p":0.1}]}`: "of a rule kind, on, code, after_delivery, probability, count, appid, openids, form_ids",
+		`{"rules":[{"kind":"drop","p":0.1}]}`: "of rules: kind, on, code, after_delivery, probability, count, appid, openids, form_ids",
 		`{"rules":[{"kind":"dorp"}]}`:         "there are drop reset http_503 ",
 	} {
 		answer, err := post(t, &http.Client{}, url, sent)

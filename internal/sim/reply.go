@@ -6,7 +6,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 )
 
 // The errcodes that the simulator gives.
@@ -166,9 +168,31 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBytes))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return fmt.Errorf("read body: %w", err)
+		err = fmt.Errorf("read body: %w", err)
+		if strings.Contains(err.Error(), "unknown field") {
+			err = fmt.Errorf("%w: there are %s", err, members(reflect.TypeOf(v).Elem()))
+		}
+		return err
 	}
 	return nil
+}
+
+// members lists the members of a struct as JSON has them, and those of the objects in its lists.
+func members(t reflect.Type) string {
+	var names []string
+	var inner string
+	for f := range t.Fields() {
+		if f.Anonymous {
+			names = append(names, members(f.Type))
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+			inner += "; of " + name + ": " + members(f.Type.Elem())
+		}
+	}
+	return strings.Join(names, ", ") + inner
 }
 
 // maxControlBytes bounds a call of the simulator's own; a million permits fit.
