@@ -26,10 +26,12 @@ delivered. Token and EncodingAESKey are those of the platform's page 消息推�
   minipush app callback --key health_applet --mode off`,
 		RunE: c.session(func(ctx context.Context, s *session, _ []string) error {
 			spec := dispatch.CallbackSpec{Mode: callback.Mode(mode)}
-			switch mode {
+			switch spec.Mode {
 			case off:
 				spec.Mode = ""
 			default:
+				return usageError{fmt.Sprintf("--mode is %q; it must be plain, compat, safe or off", mode)}
+			case callback.ModePlain, callback.ModeCompat, callback.ModeSafe:
 				if err := c.readCallbackSecrets(secretFile, &spec); err != nil {
 					return err
 				}

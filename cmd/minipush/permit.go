@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ not count a line twice.`,
 			switch push.Channel(channel) {
 			case push.ChannelFormID:
 				got, err := c.importFormIDs(ctx, s, app, args[0])
+				if err != nil && !got.begun && strings.Contains(err.Error(), `"template_id" is not a column`) {
+					err = hintError{err, "This looks like subscriptions: add --channel subscribe"}
+				}
 				return c.answerImport("formIds", got, err)
 			case push.ChannelSubscribe:
 				got, err := c.importSubscriptions(ctx, s, app, args[0])
@@ -109,8 +113,18 @@ units available again that were set aside long enough ago. Tasks that are done a
 			if err != nil {
 				return err
 			}
+			younger := int64(0)
+			if got.Units == 0 {
+				if younger, err = suspects(ctx, s, app, what.TemplateID); err != nil {
+					return err
+				}
+			}
 			return c.answer(got, func(w io.Writer) {
 				fmt.Fprintf(w, "app %s: %s available again, of %s\n", app, plural(got.Units, "unit is", "units are"), plural(got.Users, "person", "people"))
+				if younger > 0 {
+					fmt.Fprintf(w, "%s suspect, but set aside less than %s ago; to try younger ones too: --older-than 0s\n",
+						plural(int(younger), "unit is", "units are"), what.OlderThan)
+				}
 			})
 		}),
 	}
@@ -119,6 +133,21 @@ units available again that were set aside long enough ago. Tasks that are done a
 	cmd.Flags().DurationVar(&what.OlderThan, "older-than", what.OlderThan, "only what was set aside this `TIME` ago at least, for example 6h")
 	mustHave(cmd, "app")
 	return cmd
+}
+
+// suspects counts the units of an app that are set aside; template empty: of all templates.
+func suspects(ctx context.Context, s *session, key, template string) (n int64, err error) {
+	app, err := s.store.App(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	stock, err := s.store.PermitStock(ctx, app.ID, s.cfg.TimeZone)
+	for _, t := range stock.Subscriptions {
+		if template == "" || t.TemplateID == template {
+			n += t.Suspect
+		}
+	}
+	return n, err
 }
 
 func stockTables(w io.Writer, stock push.Stock) {

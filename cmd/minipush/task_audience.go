@@ -62,7 +62,7 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 			if rejects != "" {
 				err = writeRejects(ctx, s, audience.ID, rejects)
 			} else if audience.Rejected > 0 {
-				first, err = s.store.Rejects(ctx, audience.ID, 0, 3)
+				first, err = s.store.Rejects(ctx, audience.ID, 0, firstRejects)
 			}
 			if err != nil {
 				return err
@@ -79,6 +79,9 @@ Further columns can be used in the template as {{recipient.<column>}}. - reads s
 	return cmd
 }
 
+// firstRejects is how many of the refused rows are shown.
+const firstRejects = 10
+
 // writeAudience says what became of a list, with the first rows that were refused, and where all of them are found.
 func writeAudience(w io.Writer, a push.Audience, first []store.Reject, hint bool) {
 	fmt.Fprintf(w, "task %d: %s, %d accepted, %d duplicate, %d rejected\n", a.TaskID, plural(a.Total, "row", "rows"), a.Accepted, a.Duplicate, a.Rejected)
@@ -86,7 +89,10 @@ func writeAudience(w io.Writer, a push.Audience, first []store.Reject, hint bool
 		bad := dispatch.RejectedRow(r, nil)
 		fmt.Fprintf(w, "  line %d: %s · %s (%s)\n", bad.Line, bad.ZH(), bad.EN(), cmp.Or(bad.Rule, string(bad.Code)))
 	}
-	if a.Rejected > 0 && hint {
+	switch more := a.Rejected - len(first); {
+	case hint && len(first) > 0 && more > 0:
+		fmt.Fprintf(w, "%d more: minipush task audience %d --rejects FILE\n", more, a.TaskID)
+	case hint && a.Rejected > 0:
 		fmt.Fprintf(w, "the rejected rows and why: minipush task audience %d --rejects FILE\n", a.TaskID)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,14 @@ uploaded again as the list of another task. CSV opens in a spreadsheet as it is;
 		Example: `  minipush task export 98 -o results.csv
   minipush task export 98 --format xlsx --state failed -o failed.xlsx`,
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
-			if format == "" && strings.HasSuffix(strings.ToLower(file), ".xlsx") {
-				format = "xlsx"
+			if format == "" && file != "-" {
+				switch ext := strings.ToLower(filepath.Ext(file)); ext {
+				case ".xlsx":
+					format = "xlsx"
+				case "", ".csv":
+				default:
+					return usageError{fmt.Sprintf("the name %s ends in %s; it must end in .csv or .xlsx, or say what it is: --format csv", file, ext)}
+				}
 			}
 			if format != "" && format != "csv" && format != "xlsx" {
 				return usageError{fmt.Sprintf("--format is %q; it must be csv or xlsx", format)}

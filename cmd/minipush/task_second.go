@@ -42,6 +42,9 @@ with their columns. To name unsure is to know that those may get the message twi
 		Example: `  minipush task resend 98 --reason no_permit --reason platform_error
   minipush task resend 98 --reason no_permit,platform_error`,
 		RunE: c.onTask(func(ctx context.Context, s *session, id int64) error {
+			if len(reasons) == 0 {
+				return usageError{"give --reason, one or more of " + reasonCodes()}
+			}
 			chosen := make([]push.Reason, len(reasons))
 			for i, code := range reasons {
 				reason, known := push.ParseReason(code)
@@ -62,7 +65,6 @@ with their columns. To name unsure is to know that those may get the message twi
 		}),
 	}
 	cmd.Flags().StringSliceVar(&reasons, "reason", nil, "recipients that ended with this `REASON`; may be repeated")
-	mustHave(cmd, "reason")
 	return cmd
 }
 

@@ -25,7 +25,7 @@ func (t *taskFlags) bind(cmd *cobra.Command) {
 	f.StringVar((*string)(&t.spec.Audience), "audience", "list", "list (指定用户发送) or all (全部可推送用户发送)")
 	f.StringVar(&t.spec.Misfire, "misfire", "late", "if its time passes while nothing is up: late (send then, within schedule.late_grace) or skip (missed)")
 	f.StringVar(&t.notAfter, "not-after", "", "do not start after this `TIME`")
-	f.StringVar(&t.spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice)")
+	f.StringVar(&t.spec.OnUnknown, "on-unknown", "leave", "if it cannot be learnt whether a message arrived: leave, or resend (it may arrive twice; it needs another permit of the person)")
 	f.StringVar(&t.waitUntil, "wait-for-permit-until", "", "let users without a permit wait for their next one until this `TIME`")
 }
 
