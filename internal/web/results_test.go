@@ -93,8 +93,8 @@ func TestResults(t *testing.T) {
 		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(r.body, "\ufeff"))).ReadAll()
 		require.NoError(t, err)
 		require.Len(t, rows, 5)
-		require.Equal(t, []string{"小明", "'=1+1"}, rows[1][12:], "no cell is run as a formula")
-		require.Contains(t, rows[1][11], "+08:00")
+		require.Equal(t, []string{"小明", "'=1+1"}, rows[1][13:], "no cell is run as a formula")
+		require.Contains(t, rows[1][12], "+08:00")
 
 		_, again := b.draft(t)
 		b.admin(t, 200, "PUT", again+"/audience?filename=again.csv", r.body)
@@ -109,8 +109,8 @@ func TestResults(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, rows, 3)
 		require.Equal(t, "user_id", rows[0][0])
-		require.Equal(t, "=1+1", rows[1][13])
-		kind, err := book.GetCellType(book.GetSheetName(0), "N2")
+		require.Equal(t, "=1+1", rows[1][14])
+		kind, err := book.GetCellType(book.GetSheetName(0), "O2")
 		require.NoError(t, err)
 		require.NotEqual(t, excelize.CellTypeFormula, kind)
 
