@@ -135,7 +135,7 @@ func TestServe_WhatItNeeds_IsSaidWithTheWayOut(t *testing.T) {
 		p     program
 		error string
 	}{
-		"port taken":           {onDatabase(t, url, "MINIPUSH_HTTP_ADDR="+taken), "the address " + taken + " is taken"},
+		"port taken":           {onDatabase(t, url, "MINIPUSH_HTTP_ADDR="+taken), "the address is taken: listen on " + taken + ": bind: "},
 		"no key":               {newProgram(t, "MINIPUSH_DATABASE_URL="+url), "MINIPUSH_SECRET_KEY is not set"},
 		"container, no url":    {newProgram(t, "MINIPUSH_CONTAINER=1"), "Set MINIPUSH_DATABASE_URL"},
 		"bad cron spec":        {onDatabase(t, url, "MINIPUSH_CRON_EXPIRE_FORM_IDS=every day"), "MINIPUSH_CRON_EXPIRE_FORM_IDS"},

@@ -576,6 +576,26 @@ func TestSubscribe_OfADaemonLongDead_AreWhomTheirEventsAreAbout(t *testing.T) {
 	}
 }
 
+// A task whose last open recipient was to be sent to again in an hour, and is known to be reached by its event, is done then.
+func TestSubscribe_EventOfTheLastOne_EndsTheTask(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *dispatch.Config) { c.ResendWait = time.Hour })
+	users := b.subscribed(3, 2)
+	b.faults(sim.Faults{Rules: []sim.Rule{{Kind: sim.Drop, AfterDelivery: true, OpenIDs: []string{openID("u1")}}}})
+	task := b.subscribeDraft(users, func(s *push.TaskSpec) { s.OnUnknown = "resend" })
+	b.work(b.d)
+	b.send(task.ID)
+	b.eventually("it is to be sent to again", func() bool {
+		return b.count(`SELECT count(*) FROM chunk WHERE state = 'idle' AND pending = 1 AND not_before > now() + interval '30 min'`) == 1
+	})
+	require.NoError(t, b.st.InsertSentEvents(t.Context(), b.app.ID, []store.SentEvent{{MsgID: 1, OpenID: openID("u1"), TemplateID: subscribeID, At: time.Now()}}))
+	b.exec(`UPDATE sent_event SET received_at = received_at - interval '1 min'`)
+	b.wait(task.ID, push.TaskDone)
+	require.Equal(t, push.Counts{Total: 3, Sent: 3}, b.audit(task.ID).Counts)
+	b.once(users)
+	b.sound(task.ID)
+}
+
 // Who is asked for good and refused is set aside, and is not called again for the next task; to accept once more brings it back.
 func TestSubscribe_LongTerm_RefusedByThePlatform_IsSetAside(t *testing.T) {
 	t.Parallel()

@@ -151,7 +151,7 @@ func (s *Store) DropEvents(ctx context.Context, events []Claimant) error {
 }
 
 // claimEvent settles one recipient. Its unit, where it still holds one, is spent; one that waits to be sent to again by the task's policy
-// has spent it already. A chunk with nothing open left is done by the run that looks at it next, or here.
+// has spent it already. A chunk with nothing open left waits for nothing more: the run that looks at it next ends it.
 //
 //nolint:gochecknoglobals // a statement in parts
 var claimEvent = `
@@ -165,7 +165,7 @@ var claimEvent = `
 	spent AS (UPDATE subscription SET ` + subscriptionPermits.spend + ` WHERE id = ANY (ARRAY(SELECT permit_id FROM p)) AND ` + subscriptionPermits.held + `),
 	counted AS (
 	    UPDATE chunk c SET sent = c.sent + 1, unknown = c.unknown - CASE WHEN n.state = 5 THEN 1 ELSE 0 END, pending = c.pending - CASE WHEN n.state = 0 THEN 1 ELSE 0 END, waiting = c.waiting - CASE WHEN n.state = 6 THEN 1 ELSE 0 END,
-	           updated_at = clock_timestamp(),
+	           not_before = CASE WHEN c.pending + c.waiting + c.sending > CASE WHEN n.state IN (0, 6) THEN 1 ELSE 0 END THEN c.not_before END, updated_at = clock_timestamp(),
 	           reasons = CASE WHEN n.state = 5 THEN (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(add_reasons(c.reasons, '{"14": -1}')) WHERE value <> '0') ELSE c.reasons END
 	      FROM settled n WHERE c.task_id = $6 AND c.no = $7)
 	SELECT EXISTS (SELECT FROM settled)`

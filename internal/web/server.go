@@ -112,6 +112,10 @@ func New(cfg Config, d *dispatch.Dispatcher, st *store.Store, log *slog.Logger) 
 func listen(addr string) (net.Listener, error) {
 	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // it says the address once more
+		}
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	return ln, nil
