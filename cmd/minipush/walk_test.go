@@ -112,15 +112,28 @@ func freeAddr(t *testing.T) string {
 // so the private Postgres is made too. What the phones received is part of it: five values, their colour, the page with its raw &&.
 func TestREADME_WalkThrough_PrintsWhatThePageSays(t *testing.T) {
 	t.Parallel()
+	p := walk(t, "../../README.md")
+	secret, err := os.Stat(filepath.Join(p.home, "data", "secret_key"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), secret.Mode().Perm(), "the key is its owner's alone")
+}
+
+// The walk-through of the subscribe channel, with its events.
+func TestDocs_Subscribe_WalkThrough_PrintsWhatThePageSays(t *testing.T) {
+	t.Parallel()
+	walk(t, "../../docs/subscribe.md")
+}
+
+// walk runs the walk-through of a page in an empty home.
+func walk(t *testing.T, file string) program {
+	t.Helper()
 	api, platform := freeAddr(t), freeAddr(t)
-	page := strings.NewReplacer("127.0.0.1:8080", api, "127.0.0.1:8090", platform).Replace(read(t, "../../README.md"))
+	page := strings.NewReplacer("127.0.0.1:8080", api, "127.0.0.1:8090", platform).Replace(read(t, file))
 	p := newProgram(t, "MINIPUSH_HTTP_ADDR="+api).with("PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"))
 	sh := newShell(t, p)
 	for _, step := range walkSteps(t, page) {
 		require.Equal(t, likeThePage(step.want), likeThePage(sh.run(t, step.command)), "after: %s", step.command)
 	}
 	sh.run(t, "wait")
-	secret, err := os.Stat(filepath.Join(p.home, "data", "secret_key"))
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), secret.Mode().Perm(), "the key is its owner's alone")
+	return p
 }
