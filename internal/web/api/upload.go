@@ -147,19 +147,5 @@ func (c *call) maskRejects() func(string) string {
 
 // stream answers with a file. It may take long: only a client that stands still ends it. An error before its first byte is the caller's to answer.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
-	out := patient.NewWriter(w, a.cfg.Stall, func() { download(w, contentType, name) })
-	err := write(out)
-	if err != nil && out.Begun() {
-		a.abort(r, err)
-	}
-	out.Done()
-	return err
-}
-
-// download sets the headers of a file.
-func download(w http.ResponseWriter, contentType, name string) {
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	h.Set("Cache-Control", "no-store")
+	return patient.Download(w, a.cfg.Stall, contentType, name, write, func(err error) { a.abort(r, err) })
 }

@@ -120,18 +120,10 @@ func (k *Console) downloadResults(w http.ResponseWriter, r *http.Request, c *cal
 
 // download answers with a file. An error before its first byte is the caller's to show.
 func (k *Console) download(w http.ResponseWriter, r *http.Request, contentType, name string, write func(out io.Writer) error) error {
-	out := patient.NewWriter(w, k.cfg.Stall, func() {
-		h := w.Header()
-		h.Set("Content-Type", contentType)
-		h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	})
-	err := write(out)
-	if err != nil && out.Begun() {
+	return patient.Download(w, k.cfg.Stall, contentType, name, write, func(err error) {
 		k.log.WarnContext(r.Context(), "download broken off", slog.String("route", r.Pattern), slog.Any("err", err))
-		panic(http.ErrAbortHandler) // the answer was begun: only a broken connection tells the browser that the file is not whole
-	}
-	out.Done()
-	return err
+		panic(http.ErrAbortHandler)
+	})
 }
 
 // resendTask makes a draft of those who ended for the reasons that were chosen.

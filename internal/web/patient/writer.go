@@ -1,6 +1,7 @@
 package patient
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -47,3 +48,20 @@ func (d *Writer) Write(p []byte) (n int, err error) {
 
 // Done gives the end of the answer, which the server sends, its own time.
 func (d *Writer) Done() { _ = d.conn.SetWriteDeadline(time.Now().Add(d.stall)) }
+
+// Download answers with a file that write writes. An error before its first byte is returned, for the caller to answer; one after it is given to
+// broken, which breaks the connection off: only that tells the client that the file is not whole.
+func Download(w http.ResponseWriter, stall time.Duration, contentType, name string, write func(io.Writer) error, broken func(error)) error {
+	out := NewWriter(w, stall, func() {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		h.Set("Cache-Control", "no-store")
+	})
+	err := write(out)
+	if err != nil && out.Begun() {
+		broken(err)
+	}
+	out.Done()
+	return err
+}
