@@ -100,7 +100,18 @@ func unaudited() []string {
 // Changed is the Detail of an entry: what differs between two values, before and after, as JSON names it. Nil is nothing: of what is made there
 // is no before, of what is removed no after.
 func Changed(before, after any) map[string]any {
-	old, now := fieldsOf(before), fieldsOf(after)
+	old, now := differing(before, after)
+	return map[string]any{"before": old, "after": now}
+}
+
+// ChangedTo are the fields of after that differ from those of before, by the rules of Changed.
+func ChangedTo(before, after any) map[string]any {
+	_, now := differing(before, after)
+	return now
+}
+
+func differing(before, after any) (old, now map[string]any) {
+	old, now = fieldsOf(before), fieldsOf(after)
 	for name := range old {
 		if slices.Contains(unaudited(), name) || reflect.DeepEqual(old[name], now[name]) {
 			delete(old, name)
@@ -110,7 +121,7 @@ func Changed(before, after any) map[string]any {
 	for _, name := range unaudited() {
 		delete(now, name)
 	}
-	return map[string]any{"before": old, "after": now}
+	return old, now
 }
 
 // Existing is what was found, for Changed; nil where nothing is there.

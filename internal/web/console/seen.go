@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func (e *errStale) Error() string { return "changed meanwhile: " + strings.Join(
 
 // seenOf writes what a form is made from: an object of JSON. It holds no secret.
 func seenOf(v any) string {
-	text, _ := json.Marshal(fieldsOf(v)) // it was JSON before
+	text, _ := json.Marshal(v) // what is stored always marshals
 	return string(text)
 }
 
@@ -55,15 +54,8 @@ func (c *call) checkSeen(stored any) error {
 	if json.Unmarshal([]byte(c.value("seen")), &seen) != nil || len(seen) == 0 {
 		return &errStale{}
 	}
-	now := fieldsOf(stored)
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if name != "updated_at" && name != "created_at" && !reflect.DeepEqual(seen[name], now[name]) {
-			names = append(names, name)
-		}
-	}
-	if len(names) > 0 {
-		return &errStale{names: names}
+	if now := store.ChangedTo(seen, stored); len(now) > 0 {
+		return &errStale{names: slices.Sorted(maps.Keys(now))}
 	}
 	return nil
 }
@@ -89,16 +81,6 @@ func (k *Console) staleOf(ctx context.Context, err error, appID int32, object st
 		}
 	}
 	return s, err
-}
-
-// fieldsOf are the fields of a value as JSON has them.
-func fieldsOf(v any) map[string]any {
-	fields := map[string]any{}
-	text, err := json.Marshal(v)
-	if err == nil {
-		_ = json.Unmarshal(text, &fields) // what is no object has no fields
-	}
-	return fields
 }
 
 // specSeen is a spec as its form sees it: its times in one zone, so that they compare.
