@@ -132,18 +132,15 @@ func tokenContext(appID int32) string { return fmt.Sprintf("app/%d/token", appID
 
 // PutProduct writes a product. Tasks keep what they took until they take it anew.
 func (d *Dispatcher) PutProduct(ctx context.Context, p push.Product) (push.Product, error) {
-	if err := p.Validate(); err != nil {
-		return push.Product{}, err
-	}
-	app, err := d.st.App(ctx, p.App)
-	if err != nil {
-		return push.Product{}, err
-	}
-	return d.st.UpsertProduct(ctx, app.ID, p)
+	return d.writeProduct(ctx, p, d.st.UpsertProduct)
 }
 
 // AddProduct is [Dispatcher.PutProduct] of a product that there is not yet.
 func (d *Dispatcher) AddProduct(ctx context.Context, p push.Product) (push.Product, error) {
+	return d.writeProduct(ctx, p, d.st.InsertProduct)
+}
+
+func (d *Dispatcher) writeProduct(ctx context.Context, p push.Product, write func(context.Context, int32, push.Product) (push.Product, error)) (push.Product, error) {
 	if err := p.Validate(); err != nil {
 		return push.Product{}, err
 	}
@@ -151,7 +148,7 @@ func (d *Dispatcher) AddProduct(ctx context.Context, p push.Product) (push.Produ
 	if err != nil {
 		return push.Product{}, err
 	}
-	return d.st.InsertProduct(ctx, app.ID, p)
+	return write(ctx, app.ID, p)
 }
 
 // PutTemplate writes a template. Tasks that are sent or scheduled keep it as it was frozen. What the account said of it stays where t says

@@ -209,11 +209,9 @@ func (d *Dispatcher) AwaitTest(ctx context.Context, id int64, limit time.Duratio
 		}
 		idle := t.State == push.TaskPaused
 		if late && !idle {
-			r, err := d.testRecipient(ctx, id)
-			if err != nil || r.State != push.Pending || r.Attempt > 0 {
+			if idle, err = d.untaken(ctx, id); err != nil || !idle {
 				return d.trial(ctx, id)
 			}
-			idle = true
 		}
 		if idle && !canceled {
 			if err := d.cancelTest(ctx, t); err != nil {
@@ -269,14 +267,18 @@ func (d *Dispatcher) tendTest(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	r, err := d.testRecipient(ctx, id)
-	if err != nil {
-		return err
-	}
-	if t.State != push.TaskPaused && (r.State != push.Pending || r.Attempt > 0) {
-		return nil // it was called, and the engine settles it
+	if t.State != push.TaskPaused {
+		if untaken, err := d.untaken(ctx, id); err != nil || !untaken {
+			return err // it was called, and the engine settles it
+		}
 	}
 	return d.cancelTest(ctx, t)
+}
+
+// untaken says that nobody has called the platform for a test yet.
+func (d *Dispatcher) untaken(ctx context.Context, id int64) (bool, error) {
+	r, err := d.testRecipient(ctx, id)
+	return err == nil && r.State == push.Pending && r.Attempt == 0, err
 }
 
 // cancelTest cancels a test, unless it has ended meanwhile, and keeps why it stood still.
