@@ -138,27 +138,23 @@ func (c *call) fill(fields []*field) {
 	}
 }
 
-// again shows the page with a form that is wrong.
-func (k *Console) againApp(ctx context.Context, c *call, wrong error, fields func(*appPage) []*field) (reply, error) {
+// againApp shows the page with a form that is wrong, or that was overtaken; pick says which it is, and what it was made from.
+func (k *Console) againApp(ctx context.Context, c *call, wrong error, pick func(*appPage) ([]*field, *formState)) (reply, error) {
 	p, err := k.newAppPage(ctx, c)
 	if err != nil {
 		return reply{}, err
 	}
-	form := fields(p)
-	shown := &p.SettingsShown
-	if form[0].Name == "appid" {
-		shown = &p.ConnectionShown
-	}
+	form, shown := pick(p)
 	if shown.Stale, err = k.staleOf(ctx, wrong, c.app.ID, "app:"+c.app.Key, form...); err != nil {
 		return reply{}, err
 	}
 	c.fill(form)
+	out := invalid("app", p, c.app.Key).under(upToApps()...)
 	if shown.Stale != nil {
-		out := invalid("app", p, c.app.Key).under(upToApps()...)
 		out.status = http.StatusConflict
 		return out, nil
 	}
-	return invalid("app", p, c.app.Key).under(upToApps()...), refuse(wrong, fields(p)...)
+	return out, refuse(wrong, form...)
 }
 
 func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
@@ -174,7 +170,7 @@ func (k *Console) setAppSettings(ctx context.Context, c *call) (reply, error) {
 		wrong.Field = "testers" // the form has them in one field
 	}
 	if err != nil {
-		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Settings })
+		return k.againApp(ctx, c, err, func(p *appPage) ([]*field, *formState) { return p.Settings, &p.SettingsShown })
 	}
 	c.audit.Detail = store.Changed(before, app.AppSettings)
 	return redirect(appPath(app.Key)).saying("app.flash_saved"), nil
@@ -230,7 +226,7 @@ func (k *Console) setAppConnection(ctx context.Context, c *call) (reply, error) 
 		})
 	}
 	if err != nil {
-		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Connection })
+		return k.againApp(ctx, c, err, func(p *appPage) ([]*field, *formState) { return p.Connection, &p.ConnectionShown })
 	}
 	c.audit.Detail = store.Changed(connectionOf(before), connectionOf(app))
 	if spec.Secret != "" {
@@ -250,7 +246,7 @@ func (k *Console) setAppCallback(ctx context.Context, c *call) (reply, error) {
 		spec, said = dispatch.CallbackSpec{}, "app.flash_callback_off"
 	}
 	if err := k.d.SetCallback(ctx, c.app.Key, spec); err != nil {
-		return k.againApp(ctx, c, err, func(p *appPage) []*field { return p.Callback })
+		return k.againApp(ctx, c, err, func(p *appPage) ([]*field, *formState) { return p.Callback, &formState{} })
 	}
 	type shown struct {
 		Mode string `json:"callback_mode"`

@@ -123,8 +123,6 @@ func (k *Console) showEdit(ctx context.Context, c *call) (reply, error) {
 func (k *Console) editReply(c *call, p editPage, status int) reply {
 	out := page("edit", p)
 	out.status = status
-	if p.ID != 0 {
-	}
 	crumbs := []crumb{{Key: "tasks.title", Href: home}}
 	if p.ID != 0 {
 		crumbs = append(crumbs, crumb{Key: "task.title", Args: []any{p.ID}, Href: taskPath(p.ID)})

@@ -174,6 +174,12 @@ func (p *tab) inspect(t *testing.T, path, name string) {
 	p.theme(t, "light")
 	p.size(t, 1280, 800)
 	p.open(t, path)
+	p.shown(t, name)
+}
+
+// shown looks at the page that is open, wide and light, in every form that it has.
+func (p *tab) shown(t *testing.T, name string) {
+	t.Helper()
 	p.accessible(t)
 	p.noSidewaysScroll(t)
 	p.picture(t, name+"-light")

@@ -14,6 +14,14 @@ import (
 	"minipush/internal/push"
 )
 
+// sendable is a draft to three people who can be reached.
+func (b *bundle) sendable(t *testing.T) push.Task {
+	t.Helper()
+	b.stocked(t)
+	b.reachable(t, 3)
+	return b.draft(t, "双十一活动", 3)
+}
+
 // What goes out is what the sender has seen: whatever was changed since the page was opened is not sent, and shown.
 func TestSend_WhatWasChangedSinceThePageWasOpened_IsNotSent(t *testing.T) {
 	t.Parallel()
@@ -59,10 +67,7 @@ func TestSend_WhatWasChangedSinceThePageWasOpened_IsNotSent(t *testing.T) {
 func TestSend_WithoutATimeOrWithoutWhatWasSeen_SendsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.stocked(t)
-	b.reachable(t, 3)
-	c := b.as(t, "approver")
-	task := b.draft(t, "双十一活动", 3)
+	c, task := b.as(t, "approver"), b.sendable(t)
 	r := c.sends(t, taskURL(task), nil)
 	require.Equal(t, http.StatusUnprocessableEntity, r.status, "no time is not now")
 	require.Contains(t, r.body, "必填")
@@ -75,10 +80,7 @@ func TestSend_WithoutATimeOrWithoutWhatWasSeen_SendsNothing(t *testing.T) {
 func TestSend_WhatIsWrongIsSaidInTheForm_AndWhatWasTypedStays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.stocked(t)
-	b.reachable(t, 3)
-	c := b.as(t, "approver")
-	task := b.draft(t, "双十一活动", 3)
+	c, task := b.as(t, "approver"), b.sendable(t)
 	r := c.sends(t, taskURL(task), url.Values{"when": {"at"}, "at": {"2027-01-01T10:00"}, "rate_per_second": {"fast"}})
 	require.Equal(t, http.StatusUnprocessableEntity, r.status)
 	require.Contains(t, r.body, `<details class="more" open>`, "an error is not folded away")
@@ -102,9 +104,7 @@ func TestSend_WhatIsWrongIsSaidInTheForm_AndWhatWasTypedStays(t *testing.T) {
 func TestBrowser_EnterInTheSendForm_SendsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.stocked(t)
-	b.reachable(t, 3)
-	task := b.draft(t, "双十一活动", 3)
+	task := b.sendable(t)
 	p := b.tab(t)
 	p.login(t, "approver")
 	p.open(t, taskURL(task)+"/send")

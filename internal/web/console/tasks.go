@@ -90,11 +90,11 @@ func (k *Console) showTasks(ctx context.Context, c *call) (reply, error) {
 	if state := push.TaskState(p.State.Value); state.Valid() {
 		filter.State = state
 	}
-	if slices.Contains(states, p.State.Value) && (p.State.Value == mine || p.State.Value == waiting) {
-		filter.Awaiting = true
-	}
-	if filter.Awaiting && p.State.Value == mine {
-		filter.Judge = c.actor()
+	if state := p.State.Value; state == waiting || state == mine {
+		filter.Awaiting = slices.Contains(states, state)
+		if filter.Awaiting && state == mine {
+			filter.Judge = c.actor()
+		}
 	}
 	filter.From, filter.To = k.day(&p.From, 0), k.day(&p.To, 1)
 	filter.Before, _ = strconv.ParseInt(c.value("before"), 10, 64) // what is no number is the first page

@@ -216,8 +216,8 @@ func (k *Console) putTemplate(ctx context.Context, c *call, before *push.Templat
 	var was any
 	if before != nil {
 		was = *before
-		if wrong = c.checkSeen(*before); more {
-			wrong = nil
+		if !more {
+			wrong = c.checkSeen(*before)
 		}
 	}
 	if !more && wrong == nil {

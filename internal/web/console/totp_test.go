@@ -224,20 +224,3 @@ func TestBrowser_SetsUpTheSecondStep_AndLogsInByIt(t *testing.T) {
 	require.Contains(t, p.text(t), "第二步验证", "the second step comes after a sign-in too")
 	require.Empty(t, eval[[]string](t, p, `window.refused`))
 }
-
-// shown looks at a page that a form has led to, in every form that it has.
-func (p *tab) shown(t *testing.T, name string) {
-	t.Helper()
-	p.accessible(t)
-	p.noSidewaysScroll(t)
-	p.picture(t, name+"-light")
-	eval[bool](t, p, `(() => { const still = new CSSStyleSheet(); still.replaceSync("* { transition: none !important }"); document.adoptedStyleSheets = [still];
-		document.documentElement.dataset.bsTheme = "dark"; return true })()`)
-	p.axe(t, `{runOnly: ["color-contrast"]}`)
-	p.picture(t, name+"-dark")
-	eval[bool](t, p, `document.documentElement.dataset.bsTheme = "light", true`)
-	p.size(t, 375, 800)
-	p.noSidewaysScroll(t)
-	p.picture(t, name+"-phone")
-	p.size(t, 1280, 800)
-}
