@@ -29,12 +29,12 @@ delivered. Token and EncodingAESKey are those of the platform's page 消息推�
 			switch spec.Mode {
 			case off:
 				spec.Mode = ""
-			default:
-				return usageError{fmt.Sprintf("--mode is %q; it must be plain, compat, safe or off", mode)}
 			case callback.ModePlain, callback.ModeCompat, callback.ModeSafe:
 				if err := c.readCallbackSecrets(secretFile, &spec); err != nil {
 					return err
 				}
+			default:
+				return usageError{fmt.Sprintf("--mode is %q; it must be plain, compat, safe or off", mode)}
 			}
 			if err := setCallback(ctx, s, key, spec); err != nil {
 				return err

@@ -20,6 +20,17 @@ type row struct {
 	fields map[string]string
 }
 
+// columnError says that a file has a column that is not one of its kind's.
+type columnError struct {
+	at    int // from 1
+	name  string
+	known []string
+}
+
+func (e *columnError) Error() string {
+	return fmt.Sprintf("line 1, column %d: %q is not a column of this file; it has %s", e.at, e.name, strings.Join(e.known, ", "))
+}
+
 // readRows calls fn for each line of a CSV file (UTF-8) whose first line names the columns, and reject for each that is malformed; an
 // error of either ends it. Columns that are required must be there; those that are not known are an error, because they are more often a
 // misspelt name than something to leave out.
@@ -34,7 +45,7 @@ func readRows(r io.Reader, required, optional []string, fn func(row) error, reje
 	for i, name := range header {
 		header[i] = strings.ToLower(strings.TrimSpace(name))
 		if !slices.Contains(required, header[i]) && !slices.Contains(optional, header[i]) {
-			return fmt.Errorf("line 1, column %d: %q is not a column of this file; it has %s", i+1, name, strings.Join(append(slices.Clone(required), optional...), ", "))
+			return &columnError{at: i + 1, name: name, known: append(slices.Clone(required), optional...)}
 		}
 	}
 	for _, name := range required {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +37,7 @@ not count a line twice.`,
 			switch push.Channel(channel) {
 			case push.ChannelFormID:
 				got, err := c.importFormIDs(ctx, s, app, args[0])
-				if err != nil && !got.begun && strings.Contains(err.Error(), `"template_id" is not a column`) {
+				if wrong, ok := errors.AsType[*columnError](err); ok && wrong.name == "template_id" {
 					err = hintError{err, "This looks like subscriptions: add --channel subscribe"}
 				}
 				return c.answerImport("formIds", got, err)

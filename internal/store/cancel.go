@@ -14,9 +14,9 @@ func (s *Store) CanceledTasks(ctx context.Context) ([]int64, error) {
 	return ids, wrap(err, "list canceled tasks")
 }
 
-// CancelChunk settles one chunk of a canceled task that no run holds. An openid of a dead run stays taken until nobody can still be calling it: pending and waiting rows become skipped (canceled);
-// ambiguous ones and those in doubt, for which no further call is made, become unknown and keep their permits. more is false once there is no
-// such chunk. It takes the chunk's lock first, as a run does.
+// CancelChunk settles one chunk of a canceled task that no run holds: pending and waiting rows become skipped (canceled);
+// ambiguous ones and those in doubt, for which no further call is made, become unknown and keep their permits. An openid of a dead run stays
+// taken until nobody can still be calling it. more is false once there is no such chunk. It takes the chunk's lock first, as a run does.
 func (s *Store) CancelChunk(ctx context.Context, taskID int64) (more bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		var no, lo, hi int32

@@ -37,7 +37,7 @@ const maxRivals = 50
 
 // reachParts are what the two ways of counting differ in. Parameters: $1 list, $2 app, $3 margin, $4 whether anybody is suppressed, $5 cap,
 // $6 zone, $7 task, $8 template, $9 lists of rivals, $10 how many rivals want everyone.
-type reachParts struct{ user, suppressed, capped, from, stock, rivals string }
+type reachParts struct{ user, suppressed, capped, from, rivals string }
 
 func probed(k *permits) reachParts {
 	return reachParts{

@@ -162,7 +162,8 @@ type TaskFilter struct {
 	Search string
 	// Approval narrows to what was said of them; empty is all.
 	Approval push.ApprovalState
-	// Awaiting narrows to those that wait for an approval; Judge to those that this person neither made nor changed last, empty is all.
+	// Awaiting narrows to those that wait for an approval; Judge to those that this person may approve, who neither made
+	// them nor changed them since they were last approved; empty is all.
 	Awaiting bool
 	Judge    string
 	// From and To bound created_at: From ≤ created_at < To.
