@@ -18,11 +18,12 @@ type courtesy struct {
 	cap int
 }
 
-// anySuppressed says whether anybody is suppressed in the app whose id the expression app gives. The order lets the index answer
-// it, however many entries the table is thought to have.
+// anySuppressed says whether anybody is suppressed in the app whose id the expression app gives. The order lets the index of scopes answer
+// it, however many entries the table is thought to have; a range of one scope, and not the scope itself, keeps that order from being
+// the one of the ids, along which all entries of other apps would be read.
 func anySuppressed(app string) string {
 	return `(SELECT true FROM (VALUES (0), (` + app + `)) w(scope)
-		CROSS JOIN LATERAL (SELECT true FROM suppression s WHERE s.scope = w.scope ORDER BY s.scope, s.id LIMIT 1) s LIMIT 1) IS TRUE`
+		CROSS JOIN LATERAL (SELECT true FROM suppression s WHERE s.scope BETWEEN w.scope AND w.scope ORDER BY s.scope, s.id LIMIT 1) s LIMIT 1) IS TRUE`
 }
 
 // isSuppressed is a row if the user or the openid, each an expression, is suppressed in the app: up to four probes of unique keys.

@@ -67,9 +67,9 @@ func (s *Store) Suppressions(ctx context.Context, f SuppressionFilter) ([]push.S
 		c.where = append(c.where, `s.id = ANY (ARRAY(SELECT o.id FROM suppression o WHERE o.openid = `+c.arg(f.OpenID)+`))`)
 	}
 	switch {
-	case scopes != nil && f.UserID == "" && f.OpenID == "": // a page of each list, whatever the others hold
+	case scopes != nil && f.UserID == "" && f.OpenID == "": // a page of each list, whatever the others hold: as in anySuppressed
 		from = `unnest(` + c.arg(scopes) + `::int[]) n(scope)
-			CROSS JOIN LATERAL (SELECT o.* FROM suppression o WHERE o.scope = n.scope AND o.id > $1 ORDER BY o.id LIMIT ` + c.arg(f.Limit) + `) s`
+			CROSS JOIN LATERAL (SELECT o.* FROM suppression o WHERE o.scope BETWEEN n.scope AND n.scope AND o.id > $1 ORDER BY o.scope, o.id LIMIT ` + c.arg(f.Limit) + `) s`
 	case scopes != nil:
 		c.where = append(c.where, `s.scope = ANY (`+c.arg(scopes)+`)`)
 	}
